@@ -1,0 +1,200 @@
+//! What travels between decode and encode: requests that share a model and a signature, as one group of columns.
+//!
+//! A [`Group`] holds the columns of all its requests; a [`Request`] remembers which rows are its own, which message it
+//! came in and whether it failed on the way. A group of one request may have any shapes; in a group of several, the first
+//! axis of every column counts the rows of all of them.
+
+use std::{ops::Range, sync::Arc};
+
+use crate::{
+    error::RequestError,
+    tensor::{Columns, Name},
+};
+
+/// The ids of a chunk's requests, one after another in one buffer.
+#[derive(Debug, Default)]
+pub struct Ids(String);
+
+/// Where an id stands in [`Ids`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId {
+    start: u32,
+    end: u32,
+}
+
+impl Ids {
+    /// Keeps an id.
+    pub fn push(&mut self, id: &str) -> RequestId {
+        let start = self.0.len();
+        self.0.push_str(id);
+        self.since(start)
+    }
+
+    /// Keeps an id that is written piece by piece.
+    pub fn push_fmt(&mut self, id: std::fmt::Arguments<'_>) -> RequestId {
+        use std::fmt::Write;
+        let start = self.0.len();
+        self.0.write_fmt(id).expect("a string takes everything");
+        self.since(start)
+    }
+
+    /// The id as text; never empty.
+    pub fn text(&self, id: RequestId) -> &str {
+        &self.0[id.start as usize..id.end as usize]
+    }
+
+    fn since(&self, start: usize) -> RequestId {
+        let position = |at: usize| u32::try_from(at).expect("a chunk is bounded far below 4 GiB");
+        RequestId { start: position(start), end: position(self.0.len()) }
+    }
+}
+
+/// The form in which a request came; its answer takes the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Open Inference Protocol v2: named tensors.
+    Tensors,
+    /// `instances` in, `predictions` out.
+    Rows,
+}
+
+/// What few requests say: kept apart, so that the others do not pay for it.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The outputs that the request asks for, in its order; all of them if it names none.
+    pub outputs: Option<Vec<Name>>,
+    /// The request's parameters as it wrote them (a JSON object), for the answer.
+    pub parameters: Option<Box<str>>,
+}
+
+/// One request within its group.
+#[derive(Debug)]
+pub struct Request {
+    /// Index of the message in its chunk.
+    pub message: usize,
+    /// Its id, in the chunk's [`Ids`].
+    pub id: RequestId,
+    /// Its rows of every column.
+    pub rows: Range<usize>,
+    /// How it came and how it is answered.
+    pub form: Form,
+    /// When its time is up: milliseconds since the Unix epoch.
+    pub deadline: i64,
+    /// What only few requests say.
+    pub options: Option<Arc<Options>>,
+    /// Why it is answered with an error; the first reason stays.
+    pub failure: Option<RequestError>,
+}
+
+impl Request {
+    /// The deadline of a request that waits for ever.
+    pub const NO_DEADLINE: i64 = i64::MAX;
+}
+
+/// Which version of a model a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum VersionChoice {
+    /// The highest number in service.
+    Latest,
+    /// Exactly this one.
+    Number(u64),
+}
+
+/// One model, as a pipeline or a request names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ModelChoice {
+    /// The model's name in the repository.
+    pub name: Name,
+    /// Which of its versions.
+    pub version: VersionChoice,
+}
+
+/// Where a group goes: a pipeline, and the model of each of its `predict` steps in order.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// Index of the pipeline in the worker.
+    pub pipeline: usize,
+    /// One entry for each `predict`.
+    pub models: Vec<ModelChoice>,
+}
+
+/// Requests of one chunk that go the same way with the same signature.
+#[derive(Debug)]
+pub struct Group {
+    /// Where it goes.
+    pub route: Arc<Route>,
+    /// The data of all its requests.
+    pub columns: Columns,
+    /// Its requests in the order of their rows.
+    pub requests: Vec<Request>,
+}
+
+impl Group {
+    /// The number of rows of all requests together.
+    pub fn rows(&self) -> usize {
+        self.requests.last().map_or(0, |request| request.rows.end)
+    }
+
+    /// Whether the group is one request, whose tensors may have any shape.
+    pub fn is_single(&self) -> bool {
+        self.requests.len() == 1
+    }
+
+    /// Fails the request that owns `row`.
+    pub fn fail_row(&mut self, row: usize, error: RequestError) {
+        let index = if self.is_single() { 0 } else { self.requests.partition_point(|request| request.rows.end <= row) };
+        if let Some(request) = self.requests.get_mut(index) {
+            request.failure.get_or_insert(error);
+        }
+    }
+
+    /// Fails every request that has not failed yet.
+    pub fn fail_all(&mut self, error: &RequestError) {
+        for request in &mut self.requests {
+            request.failure.get_or_insert_with(|| error.clone());
+        }
+    }
+
+    /// Whether no request is left that could be answered with a result.
+    pub fn is_lost(&self) -> bool {
+        self.requests.iter().all(|request| request.failure.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    fn request(message: usize, rows: Range<usize>, ids: &mut Ids) -> Request {
+        Request {
+            message,
+            id: ids.push("r"),
+            rows,
+            form: Form::Tensors,
+            deadline: Request::NO_DEADLINE,
+            options: None,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_row_fails_the_request_that_owns_it() {
+        let mut ids = Ids::default();
+        let requests = vec![request(0, 0..2, &mut ids), request(1, 2..2, &mut ids), request(2, 2..5, &mut ids)];
+        let mut group =
+            Group { route: Arc::new(Route { pipeline: 0, models: vec![] }), columns: Columns::default(), requests };
+        group.fail_row(2, RequestError::new(ErrorCode::PreprocessFailed, "row 2"));
+        let failed: Vec<_> = group.requests.iter().map(|request| request.failure.is_some()).collect();
+        assert_eq!(failed, [false, false, true]);
+        assert!(!group.is_lost());
+    }
+
+    #[test]
+    fn ids_come_back_as_they_went_in() {
+        let mut ids = Ids::default();
+        let first = ids.push("a-1");
+        let second = ids.push_fmt(format_args!("{}-{}-{}", "topic", 3, 42));
+        assert_eq!((ids.text(first), ids.text(second)), ("a-1", "topic-3-42"));
+    }
+}
