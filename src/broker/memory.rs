@@ -1,0 +1,48 @@
+//! Records that were never in a broker: read from files, or made by a test.
+
+use super::{Header, Message, Records};
+
+/// One owned record.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryRecord {
+    pub topic: usize,
+    pub partition: i32,
+    pub offset: i64,
+    pub timestamp: i64,
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Owned records, as a chunk's memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryRecords(pub Vec<MemoryRecord>);
+
+impl MemoryRecords {
+    /// Adds a bare record of topic 0.
+    pub fn push(&mut self, partition: i32, offset: i64, payload: &[u8]) {
+        self.0.push(MemoryRecord { partition, offset, payload: Some(payload.to_vec()), ..MemoryRecord::default() });
+    }
+}
+
+impl Records for MemoryRecords {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn message(&self, index: usize) -> Message<'_> {
+        let record = &self.0[index];
+        Message {
+            topic: record.topic,
+            partition: record.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            payload: record.payload.as_deref(),
+        }
+    }
+
+    fn header(&self, index: usize, nth: usize) -> Option<Header<'_>> {
+        self.0[index].headers.get(nth).map(|(name, value)| Header { name, value: value.as_deref() })
+    }
+}

@@ -1,0 +1,233 @@
+//! The broker as the journey sees it: chunks of messages in, answers out, positions to acknowledge.
+//!
+//! A [`Chunk`] is what one poll handed over, read where the client library put it; [`Answers`] are written once into one
+//! buffer. Nothing here knows Kafka's client: [`kafka`] does, and [`memory`] holds records that were never in a broker.
+
+use std::{ops::Range, sync::Arc};
+
+pub mod memory;
+
+/// One record as it came. The references live as long as its chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Index of its topic among the worker's request topics.
+    pub topic: usize,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Milliseconds since the Unix epoch; negative if the record has none.
+    pub timestamp: i64,
+    /// The key; `None` is Kafka's null.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is Kafka's null, a tombstone.
+    pub payload: Option<&'a [u8]>,
+}
+
+/// One header of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// Its name as it was written.
+    pub name: &'a str,
+    /// Its value; `None` is Kafka's null.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Records in the memory of whoever fetched them.
+pub trait Records: Send + Sync {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record at `index`.
+    fn message(&self, index: usize) -> Message<'_>;
+
+    /// The `nth` header of the record at `index`. The client library parses headers when the first one is asked for.
+    fn header(&self, index: usize, nth: usize) -> Option<Header<'_>>;
+}
+
+/// The messages that one poll handed over: the unit that travels.
+pub struct Chunk {
+    records: Box<dyn Records>,
+    spans: Vec<Span>,
+    bytes: usize,
+}
+
+/// The consecutive records of one partition within a chunk, in the order in which they came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Where they come from.
+    pub source: Source,
+    /// Offset of the first one.
+    pub first: i64,
+    /// Offset after the last one: what a commit would say.
+    pub next: i64,
+}
+
+/// A partition of a request topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// Index of the topic among the worker's request topics.
+    pub topic: usize,
+    /// The partition.
+    pub partition: i32,
+}
+
+impl Chunk {
+    /// What a record costs in memory beside its key and value: the client's bookkeeping on both sides and the answer's.
+    const RECORD_OVERHEAD: usize = 512;
+
+    /// A chunk of `records`.
+    pub fn new(records: Box<dyn Records>) -> Self {
+        let mut spans: Vec<Span> = Vec::new();
+        let mut bytes = 0;
+        let mut last = 0;
+        for index in 0..records.len() {
+            let message = records.message(index);
+            bytes +=
+                message.key.map_or(0, <[u8]>::len) + message.payload.map_or(0, <[u8]>::len) + Self::RECORD_OVERHEAD;
+            let source = Source { topic: message.topic, partition: message.partition };
+            // Neighbours mostly share their partition: look there first.
+            if spans.get(last).is_none_or(|span| span.source != source) {
+                last = spans.iter().position(|span| span.source == source).unwrap_or(spans.len());
+            }
+            match spans.get_mut(last) {
+                Some(span) => span.next = message.offset + 1,
+                None => spans.push(Span { source, first: message.offset, next: message.offset + 1 }),
+            }
+        }
+        Self { records, spans, bytes }
+    }
+
+    /// How many messages there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// What the chunk counts against the bound of bytes in flight.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Which offsets of which partitions it holds.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The message at `index`.
+    pub fn message(&self, index: usize) -> Message<'_> {
+        self.records.message(index)
+    }
+
+    /// The headers of the message at `index`.
+    pub fn headers(&self, index: usize) -> impl Iterator<Item = Header<'_>> {
+        (0..).map_while(move |nth| self.records.header(index, nth))
+    }
+}
+
+/// A header of ours, shared by all answers that carry it.
+pub type OwnHeaders = Arc<[(&'static str, Vec<u8>)]>;
+
+/// The headers of one answer: some of its request's, then ours.
+#[derive(Clone, Debug)]
+pub struct AnswerHeaders {
+    /// Whether the request's headers are copied (those that may be, see [`Self::is_copied`]).
+    pub copy: bool,
+    /// What we say.
+    pub own: OwnHeaders,
+}
+
+impl AnswerHeaders {
+    /// Whether a request's header stands in its answer, byte for byte. What describes the request alone does not: its
+    /// content, its budget, where its answer goes, and what we say ourselves.
+    pub fn is_copied(name: &str) -> bool {
+        const NEVER: [&str; 10] = [
+            "inference-header-content-length",
+            "timeout-ms",
+            "kafka_replytopic",
+            "kafka_replypartition",
+            "reply-to",
+            "__typeid__",
+            "status",
+            "model-name",
+            "model-version",
+            "model-digest",
+        ];
+        let starts_with =
+            |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        !(starts_with("content-") || starts_with("ce_") || NEVER.iter().any(|never| name.eq_ignore_ascii_case(never)))
+    }
+}
+
+/// One record to publish; its key and value lie in the buffer of its [`Answers`].
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Index of the topic among the worker's output topics.
+    pub topic: usize,
+    /// The message of the chunk that it answers.
+    pub message: usize,
+    /// The key; `None` is Kafka's null (dead letters keep the key they came with).
+    pub key: Option<Range<usize>>,
+    /// The value; `None` is Kafka's null.
+    pub value: Option<Range<usize>>,
+    /// Headers, where the answer has any.
+    pub headers: Option<AnswerHeaders>,
+}
+
+/// Records to publish, written once into one buffer.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Keys and values, one after another.
+    pub buffer: Vec<u8>,
+    /// One entry a record.
+    pub entries: Vec<Answer>,
+}
+
+impl Answers {
+    /// The bytes of `range`.
+    pub fn bytes(&self, range: &Range<usize>) -> &[u8] {
+        &self.buffer[range.clone()]
+    }
+
+    /// Appends `bytes` to the buffer.
+    pub fn push_bytes(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(bytes);
+        start..self.buffer.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{memory::MemoryRecords, *};
+
+    #[test]
+    fn a_chunk_knows_its_offsets_by_partition() {
+        let mut records = MemoryRecords::default();
+        for (partition, offset) in [(0, 5), (0, 6), (1, 40), (0, 9)] {
+            records.push(partition, offset, b"{}");
+        }
+        let chunk = Chunk::new(Box::new(records));
+        let spans: Vec<_> = chunk.spans().iter().map(|span| (span.source.partition, span.first, span.next)).collect();
+        assert_eq!(spans, [(0, 5, 10), (1, 40, 41)]);
+    }
+
+    #[test]
+    fn headers_that_describe_the_request_alone_are_not_copied() {
+        for name in ["Content-Type", "content-encoding", "ce_id", "Timeout-Ms", "kafka_replyTopic", "__TypeId__"] {
+            assert!(!AnswerHeaders::is_copied(name), "{name}");
+        }
+        for name in ["traceparent", "tenant", "kafka_correlationId", "correlation-id", "x-request-id", "ä"] {
+            assert!(AnswerHeaders::is_copied(name), "{name}");
+        }
+    }
+}

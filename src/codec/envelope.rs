@@ -1,0 +1,156 @@
+//! What a record says beside its body: its headers, its key and its position.
+
+use std::{str::from_utf8, time::Duration};
+
+use crate::{
+    broker::{Chunk, Message},
+    error::{ErrorCode, RequestError},
+    request::{Ids, Request, RequestId},
+};
+
+/// The names of the request headers that are read; compared without case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderNames {
+    pub model: String,
+    pub version: String,
+    pub timeout: String,
+    pub request_id: String,
+    pub reply_topic: Vec<String>,
+}
+
+impl Default for HeaderNames {
+    fn default() -> Self {
+        Self {
+            model: "model-name".to_owned(),
+            version: "model-version".to_owned(),
+            timeout: "timeout-ms".to_owned(),
+            request_id: "x-request-id".to_owned(),
+            reply_topic: vec!["kafka_replyTopic".to_owned(), "reply-to".to_owned()],
+        }
+    }
+}
+
+/// The headers of a record that mean something to us.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Envelope<'a> {
+    pub content_type: Option<&'a str>,
+    pub model: Option<&'a str>,
+    pub version: Option<&'a str>,
+    pub request_id: Option<&'a str>,
+    pub timeout: Option<Duration>,
+    pub reply_topic: Option<&'a str>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the headers of a message. The last of several headers of one name counts.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`] for a header of ours that is no text or no number; the envelope then holds what was
+    /// read so far.
+    pub fn read(chunk: &'a Chunk, message: usize, names: &HeaderNames) -> (Self, Result<(), RequestError>) {
+        let mut envelope = Self::default();
+        let mut verdict = Ok(());
+        for header in chunk.headers(message) {
+            if let Err(error) = envelope.take(header.name, header.value.unwrap_or_default(), names) {
+                verdict = Err(error);
+            }
+        }
+        (envelope, verdict)
+    }
+
+    fn take(&mut self, name: &str, value: &'a [u8], names: &HeaderNames) -> Result<(), RequestError> {
+        let is = |ours: &str| name.eq_ignore_ascii_case(ours);
+        let invalid = |why: &str| Err(RequestError::new(ErrorCode::InvalidRequest, format!("header `{name}` {why}")));
+        let slot = if is("content-type") {
+            &mut self.content_type
+        } else if is(&names.model) {
+            &mut self.model
+        } else if is(&names.version) {
+            &mut self.version
+        } else if is(&names.request_id) {
+            &mut self.request_id
+        } else if names.reply_topic.iter().any(|ours| is(ours)) {
+            &mut self.reply_topic
+        } else if is(&names.timeout) {
+            let Some(millis) = from_utf8(value).ok().and_then(|text| text.trim().parse().ok()) else {
+                return invalid("must be a whole number of milliseconds");
+            };
+            self.timeout = Some(Duration::from_millis(millis));
+            return Ok(());
+        } else {
+            return Ok(());
+        };
+        match from_utf8(value) {
+            Ok("") => {}
+            Ok(text) => *slot = Some(text),
+            Err(_) => return invalid("must be UTF-8 text"),
+        }
+        Ok(())
+    }
+
+    /// When a request's time is up, in milliseconds since the Unix epoch.
+    pub fn deadline(&self, message: &Message<'_>, default: Option<Duration>) -> i64 {
+        let Some(timeout) = self.timeout.or(default) else { return Request::NO_DEADLINE };
+        if message.timestamp < 0 {
+            return Request::NO_DEADLINE;
+        }
+        message.timestamp.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The id of a request whose body has none: a header, else the key, else the position. Never empty.
+    pub fn fallback_id(&self, ids: &mut Ids, message: &Message<'_>, topic: &str) -> RequestId {
+        if let Some(id) = self.request_id {
+            return ids.push(id);
+        }
+        match message.key.map(from_utf8) {
+            Some(Ok(key)) if !key.is_empty() => ids.push(key),
+            _ => ids.push_fmt(format_args!("{topic}-{}-{}", message.partition, message.offset)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::memory::{MemoryRecord, MemoryRecords};
+
+    fn chunk(headers: &[(&str, &[u8])], key: Option<&[u8]>) -> Chunk {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.to_vec()))).collect();
+        let record =
+            MemoryRecord { partition: 3, offset: 42, key: key.map(<[u8]>::to_vec), headers, ..Default::default() };
+        Chunk::new(Box::new(MemoryRecords(vec![record])))
+    }
+
+    fn id(headers: &[(&str, &[u8])], key: Option<&[u8]>) -> String {
+        let (chunk, mut ids) = (chunk(headers, key), Ids::default());
+        let (envelope, _) = Envelope::read(&chunk, 0, &HeaderNames::default());
+        let id = envelope.fallback_id(&mut ids, &chunk.message(0), "orders");
+        ids.text(id).to_owned()
+    }
+
+    #[test]
+    fn the_id_comes_from_the_header_then_the_key_then_the_position() {
+        assert_eq!(id(&[("X-Request-Id", b"h")], Some(b"k")), "h");
+        assert_eq!(id(&[("X-Request-Id", b"")], Some(b"k")), "k");
+        assert_eq!(id(&[], Some(b"\xFF")), "orders-3-42");
+        assert_eq!(id(&[], Some(b"")), "orders-3-42");
+        assert_eq!(id(&[], None), "orders-3-42");
+    }
+
+    #[test]
+    fn a_timeout_that_is_no_number_is_an_invalid_request() {
+        let chunk = chunk(&[("timeout-ms", b"soon"), ("Model-Name", b"iris")], None);
+        let (envelope, verdict) = Envelope::read(&chunk, 0, &HeaderNames::default());
+        assert_eq!(verdict.unwrap_err().code(), ErrorCode::InvalidRequest);
+        assert_eq!(envelope.model, Some("iris"));
+    }
+
+    #[test]
+    fn a_budget_counts_from_the_records_timestamp() {
+        let envelope = Envelope { timeout: Some(Duration::from_millis(5)), ..Envelope::default() };
+        let message = Message { topic: 0, partition: 0, offset: 0, timestamp: 1000, key: None, payload: None };
+        assert_eq!(envelope.deadline(&message, None), 1005);
+        assert_eq!(Envelope::default().deadline(&message, Some(Duration::from_secs(1))), 2000);
+        assert_eq!(Envelope::default().deadline(&message, None), Request::NO_DEADLINE);
+    }
+}

@@ -1,0 +1,306 @@
+//! Groups under construction: where decoders put the rows of a request.
+//!
+//! A decoder asks for [`Rows`] by signature ([`Groups::place`]), or tries the group that the previous request went to
+//! ([`Groups::guess`]), fills every column and commits. Rows that are dropped before that leave no trace, so a request that
+//! turns out to be bad half-way disturbs nobody.
+
+use std::sync::Arc;
+
+use crate::{
+    request::{Group, Request, Route},
+    tensor::{Column, Columns, DataType, Elements, Name, Tensor, element_count},
+};
+
+/// A tensor as a request announces it.
+#[derive(Clone, Copy, Debug)]
+pub struct Announced<'a> {
+    pub name: &'a str,
+    pub datatype: DataType,
+    pub shape: &'a [usize],
+}
+
+/// The groups of a chunk that is being decoded.
+#[derive(Debug, Default)]
+pub struct Groups {
+    groups: Vec<Building>,
+    /// The group that took the last request: most neighbours look alike.
+    last: usize,
+}
+
+#[derive(Debug)]
+struct Building {
+    route: Arc<Route>,
+    columns: Vec<Drafted>,
+    requests: Vec<Request>,
+    rows: usize,
+    /// Holds one request whose tensors share no first axis; nobody may join it.
+    single: bool,
+}
+
+#[derive(Debug)]
+struct Drafted {
+    name: Name,
+    tensor: Tensor,
+}
+
+/// Why a signature cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("the shape of `{name}` has more elements than any request can hold")]
+pub struct Oversized {
+    name: String,
+}
+
+impl Groups {
+    /// Tensors without elements may claim any number of rows; more than this is taken for a mistake.
+    const MAX_EMPTY_ROWS: usize = 1 << 20;
+
+    /// Rows for a request of this signature, in the group that has it.
+    ///
+    /// # Errors
+    /// If a shape cannot be counted.
+    pub fn place(&mut self, route: &Arc<Route>, signature: &[Announced<'_>]) -> Result<Rows<'_>, Oversized> {
+        for input in signature {
+            let count = element_count(input.shape);
+            let rows = input.shape.first().copied().unwrap_or(1);
+            if count.is_none() || (count == Some(0) && rows > Self::MAX_EMPTY_ROWS) {
+                return Err(Oversized { name: input.name.to_owned() });
+            }
+        }
+        let rows = common_rows(signature);
+        let found = rows.and_then(|_| {
+            let fits = |group: &Building| group.takes(route, signature);
+            if self.groups.get(self.last).is_some_and(fits) {
+                Some(self.last)
+            } else {
+                self.groups.iter().position(fits)
+            }
+        });
+        self.last = found.unwrap_or_else(|| {
+            self.groups.push(Building::new(Arc::clone(route), signature, rows.is_none()));
+            self.groups.len() - 1
+        });
+        Ok(Rows { count: rows, filled: 0, group: &mut self.groups[self.last] })
+    }
+
+    /// Rows in the group that took the last request, if that goes the same way; the caller states the signature input by
+    /// input with [`Rows::expect`].
+    pub fn guess(&mut self, route: &Arc<Route>) -> Option<Rows<'_>> {
+        let group = self.groups.get_mut(self.last)?;
+        let joinable = !group.single && (Arc::ptr_eq(&group.route, route) || group.route == *route);
+        joinable.then_some(Rows { count: None, filled: 0, group })
+    }
+
+    /// The finished groups, in the order of their first requests. Groups that nobody committed to are gone.
+    pub fn finish(self) -> Vec<Group> {
+        self.groups.into_iter().filter(|group| !group.requests.is_empty()).map(Building::finish).collect()
+    }
+}
+
+/// The first axis that all inputs share; `None` if they do not, which makes the request a group of its own.
+fn common_rows(signature: &[Announced<'_>]) -> Option<usize> {
+    let rows = *signature.first()?.shape.first()?;
+    signature.iter().all(|input| input.shape.first() == Some(&rows)).then_some(rows)
+}
+
+impl Building {
+    fn new(route: Arc<Route>, signature: &[Announced<'_>], single: bool) -> Self {
+        let draft = |input: &Announced<'_>| Drafted {
+            name: input.name.into(),
+            tensor: if single {
+                Tensor::new(input.shape.to_vec(), Elements::zeros(input.datatype, 0))
+                    .unwrap_or_else(|_| Tensor::without_rows(input.datatype, input.shape.get(1..).unwrap_or_default()))
+            } else {
+                Tensor::without_rows(input.datatype, &input.shape[1..])
+            },
+        };
+        Self { route, columns: signature.iter().map(draft).collect(), requests: Vec::new(), rows: 0, single }
+    }
+
+    fn takes(&self, route: &Arc<Route>, signature: &[Announced<'_>]) -> bool {
+        !self.single
+            && self.columns.len() == signature.len()
+            && self.columns.iter().zip(signature).all(|(column, input)| column.takes(input))
+            && (Arc::ptr_eq(&self.route, route) || self.route == *route)
+    }
+
+    fn finish(self) -> Group {
+        let columns: Columns = self.columns.into_iter().map(|column| Column::new(column.name, column.tensor)).collect();
+        Group { route: self.route, columns, requests: self.requests }
+    }
+}
+
+impl Drafted {
+    fn takes(&self, input: &Announced<'_>) -> bool {
+        *self.name == *input.name
+            && self.tensor.datatype() == input.datatype
+            && Some(self.tensor.row_shape()) == input.shape.get(1..)
+    }
+}
+
+/// The rows of one request in a group under construction; gone again unless they are committed.
+pub struct Rows<'a> {
+    group: &'a mut Building,
+    /// How many rows; `None` for a group of one request of any shape, and before the first [`Self::expect`].
+    count: Option<usize>,
+    /// How many columns have them.
+    filled: usize,
+}
+
+impl Rows<'_> {
+    /// Whether the next column is this one; the first call fixes the number of rows.
+    pub fn expect(&mut self, input: &Announced<'_>) -> bool {
+        let Some(&rows) = input.shape.first() else { return false };
+        let fits = self.group.columns.get(self.filled).is_some_and(|column| column.takes(input));
+        fits && *self.count.get_or_insert(rows) == rows && rows <= Groups::MAX_EMPTY_ROWS
+    }
+
+    /// Fills the next column in the order of the signature. `shape` is the one that was announced; `write` appends exactly
+    /// as many elements as it says and is told that number.
+    ///
+    /// # Errors
+    /// What `write` says; the rows are then of no use any more.
+    pub fn fill<E>(
+        &mut self,
+        shape: &[usize],
+        write: impl FnOnce(&mut Elements, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let count = element_count(shape).expect("`place` and `expect` refuse shapes that overflow");
+        let column = &mut self.group.columns[self.filled].tensor;
+        if let Some(rows) = self.count {
+            column.push_rows(rows, |elements| write(elements, count))?;
+        } else {
+            let mut elements = Elements::empty(column.datatype());
+            write(&mut elements, count)?;
+            *column = Tensor::new(shape.to_vec(), elements).expect("`write` appends what the shape says");
+        }
+        self.filled += 1;
+        Ok(())
+    }
+
+    /// Whether every column has its rows.
+    pub fn is_complete(&self) -> bool {
+        self.filled == self.group.columns.len()
+    }
+
+    /// Makes the rows a request of the group. `request.rows` is set here.
+    ///
+    /// # Panics
+    /// If a column is missing.
+    pub fn commit(mut self, mut request: Request) {
+        assert!(self.is_complete(), "every column has the request's rows");
+        let rows = self.count.unwrap_or_else(|| self.group.columns.first().map_or(0, |column| column.tensor.rows()));
+        request.rows = self.group.rows..self.group.rows + rows;
+        self.group.rows += rows;
+        self.group.requests.push(request);
+        self.filled = 0;
+    }
+}
+
+impl Drop for Rows<'_> {
+    fn drop(&mut self) {
+        if self.count.is_some() {
+            let rows = self.group.rows;
+            for column in &mut self.group.columns[..self.filled] {
+                column.tensor.truncate_rows(rows);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Form, Ids};
+
+    fn route() -> Arc<Route> {
+        Arc::new(Route { pipeline: 0, models: vec![] })
+    }
+
+    fn request(message: usize) -> Request {
+        Request {
+            message,
+            id: Ids::default().push("x"),
+            rows: 0..0,
+            form: Form::Tensors,
+            deadline: Request::NO_DEADLINE,
+            options: None,
+            failure: None,
+        }
+    }
+
+    fn write(values: &[f32]) -> impl FnOnce(&mut Elements, usize) -> Result<(), String> {
+        move |elements, count| {
+            assert_eq!(count, values.len());
+            let Elements::Fp32(column) = elements else { unreachable!() };
+            column.extend_from_slice(values);
+            Ok(())
+        }
+    }
+
+    const X: &str = "x";
+
+    #[test]
+    fn neighbours_of_one_signature_share_their_columns() {
+        let (mut groups, route) = (Groups::default(), route());
+        for message in 0..2 {
+            let input = Announced { name: X, datatype: DataType::Fp32, shape: &[2, 1] };
+            let mut rows = groups.place(&route, &[input]).unwrap();
+            rows.fill(input.shape, write(&[1.0, 2.0])).unwrap();
+            rows.commit(request(message));
+        }
+        let groups = groups.finish();
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].columns.find(X).unwrap().tensor.shape(), [4, 1]);
+        assert_eq!(groups[0].requests[1].rows, 2..4);
+    }
+
+    #[test]
+    fn a_request_that_breaks_off_leaves_no_trace() {
+        let (mut groups, route) = (Groups::default(), route());
+        let signature = [
+            Announced { name: X, datatype: DataType::Fp32, shape: &[1] },
+            Announced { name: "y", datatype: DataType::Fp32, shape: &[1] },
+        ];
+        let mut rows = groups.place(&route, &signature).unwrap();
+        rows.fill(&[1], write(&[1.0])).unwrap();
+        assert!(rows.fill(&[1], |_, _| Err("broken")).is_err());
+        drop(rows);
+        let mut rows = groups.guess(&route).unwrap();
+        for input in &signature {
+            assert!(rows.expect(input));
+            rows.fill(&[1], write(&[3.0])).unwrap();
+        }
+        rows.commit(request(1));
+        let groups = groups.finish();
+        assert_eq!(groups[0].columns.find(X).unwrap().tensor.elements(), &Elements::Fp32(vec![3.0]));
+        assert_eq!(groups[0].requests.len(), 1);
+    }
+
+    #[test]
+    fn scalars_and_unequal_first_axes_make_a_group_of_their_own() {
+        let (mut groups, route) = (Groups::default(), route());
+        for _ in 0..2 {
+            let signature = [
+                Announced { name: X, datatype: DataType::Fp32, shape: &[] },
+                Announced { name: "y", datatype: DataType::Fp32, shape: &[3] },
+            ];
+            let mut rows = groups.place(&route, &signature).unwrap();
+            rows.fill(&[], write(&[1.0])).unwrap();
+            rows.fill(&[3], write(&[1.0, 2.0, 3.0])).unwrap();
+            rows.commit(request(0));
+            assert!(groups.guess(&route).is_none());
+        }
+        let groups = groups.finish();
+        assert_eq!(groups.len(), 2);
+        assert_eq!(groups[0].columns.find(X).unwrap().tensor.shape(), [0_usize; 0]);
+    }
+
+    #[test]
+    fn a_shape_that_overflows_or_claims_endless_empty_rows_is_refused() {
+        let mut groups = Groups::default();
+        for shape in [&[usize::MAX, 2][..], &[usize::MAX, 0]] {
+            let input = Announced { name: X, datatype: DataType::Fp32, shape };
+            assert!(groups.place(&route(), &[input]).is_err());
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! From records to groups of columns, and from groups back to answers; one folder or file per wire format.
+//!
+//! [`decode`] walks a chunk once. What a record says beside its body is read by [`envelope`]; its body is read by the
+//! format that its content-type names, straight into the columns of the group that it belongs to ([`groups`]). What cannot
+//! be decoded becomes a [`Refused`] with the id that could be found. [`encode`] writes the answers of a group, one after
+//! another, into one buffer.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    broker::{Chunk, Message},
+    error::{ErrorCode, RequestError},
+    request::{Form, Group, Ids, Options, Request, RequestId, Route},
+    tensor::Name,
+};
+
+pub use envelope::Envelope;
+pub use groups::{Announced, Groups, Rows};
+
+pub mod envelope;
+mod groups;
+pub mod json;
+
+/// The wire formats; a record's content-type chooses one, else its pipeline's `codec:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Open Inference Protocol v2 or row form, as JSON.
+    Json,
+}
+
+impl Format {
+    /// The format that a content-type names; its case and parameters (`; charset=`) do not matter.
+    pub fn of_content_type(content_type: &str) -> Option<Self> {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json").then_some(Self::Json)
+    }
+}
+
+/// Which model a pipeline's `predict` runs, where the request may choose.
+#[derive(Debug)]
+pub enum Routing {
+    /// The pipeline says it for all requests.
+    Fixed(Arc<Route>),
+    /// Each request says it; see [`RouteChoice`].
+    Chosen(Box<dyn RouteChoice>),
+}
+
+/// Turns what a request says about models into a route.
+pub trait RouteChoice: Send + Sync + std::fmt::Debug {
+    /// The route for a request that names `model` and `version` (header, else body); `None` where it is silent.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorCode::InvalidRequest`] or `UnknownModel` for a name that is missing or may not be chosen.
+    fn route(&self, model: Option<&str>, version: Option<&str>) -> Result<Arc<Route>, RequestError>;
+}
+
+/// What decoding must know of a pipeline.
+#[derive(Debug)]
+pub struct Intake {
+    /// Its index in the worker.
+    pub pipeline: usize,
+    /// The format of records without a content-type.
+    pub format: Format,
+    /// Which model its requests go to.
+    pub routing: Routing,
+    /// The budget of a request without a time-out of its own, from the record's timestamp.
+    pub timeout: Option<Duration>,
+    /// The names of the headers that are read.
+    pub headers: envelope::HeaderNames,
+    /// The column that a request without names means: row form of bare arrays, numbers or strings.
+    pub unnamed: Name,
+}
+
+/// A request that could not be decoded.
+#[derive(Debug)]
+pub struct Refused {
+    /// Index of the message in its chunk.
+    pub message: usize,
+    /// The pipeline that it came to.
+    pub pipeline: usize,
+    /// The id that could be found, else the one made of its position.
+    pub id: RequestId,
+    /// Why; [`crate::error::ErrorCode::InvalidRequest`] also goes to the dead-letter topic.
+    pub error: RequestError,
+}
+
+/// A chunk as groups of columns.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// The ids of all its requests.
+    pub ids: Ids,
+    /// Requests that go the same way with the same signature.
+    pub groups: Vec<Group>,
+    /// Requests that are answered with an error at once.
+    pub refused: Vec<Refused>,
+}
+
+/// What decoding must know of the worker's pipelines.
+#[derive(Debug, Default)]
+pub struct Intakes {
+    /// One a pipeline.
+    pub intakes: Vec<Intake>,
+    /// The request topics in the order of [`crate::broker::Message::topic`]: name, and index of the intake.
+    pub topics: Vec<(Name, usize)>,
+}
+
+/// One message, on its way from bytes to rows.
+pub struct Draft<'a> {
+    /// What the message's pipeline expects.
+    pub intake: &'a Intake,
+    /// What its headers say.
+    pub envelope: Envelope<'a>,
+    /// Where it stands.
+    pub message: Message<'a>,
+    /// Its index in the chunk.
+    pub index: usize,
+    /// The name of its topic.
+    pub topic: &'a str,
+    /// The ids of the chunk.
+    pub ids: &'a mut Ids,
+    /// The groups of the chunk.
+    pub groups: &'a mut Groups,
+}
+
+impl Draft<'_> {
+    /// Keeps the body's id if it has one, else makes one.
+    pub fn id(&mut self, body: Option<&str>) -> RequestId {
+        match body {
+            Some(id) if !id.is_empty() => self.ids.push(id),
+            _ => self.envelope.fallback_id(self.ids, &self.message, self.topic),
+        }
+    }
+
+    /// The request as it goes into its group; [`Rows::commit`] says which rows are its own.
+    pub fn request(&self, id: RequestId, form: Form, options: Option<Options>) -> Request {
+        Request {
+            message: self.index,
+            id,
+            rows: 0..0,
+            form,
+            deadline: self.envelope.deadline(&self.message, self.intake.timeout),
+            options: options.map(Arc::new),
+            failure: None,
+        }
+    }
+
+    /// The way of a request whose body names `model` and `version`; headers go before it.
+    ///
+    /// # Errors
+    /// If the pipeline lets requests choose and this choice is missing or not allowed.
+    pub fn route(&self, model: Option<&str>, version: Option<&str>) -> Result<Arc<Route>, RequestError> {
+        match &self.intake.routing {
+            Routing::Fixed(route) => Ok(Arc::clone(route)),
+            Routing::Chosen(choice) => choice.route(self.envelope.model.or(model), self.envelope.version.or(version)),
+        }
+    }
+}
+
+/// A body that could not be decoded: the id it bears, if that much could be read, and why.
+#[derive(Debug)]
+pub struct Undecodable {
+    pub id: Option<RequestId>,
+    pub error: RequestError,
+}
+
+impl From<RequestError> for Undecodable {
+    fn from(error: RequestError) -> Self {
+        Self { id: None, error }
+    }
+}
+
+/// Decodes every message of a chunk.
+///
+/// Guarantee: each message is in exactly one group, once, or refused, once.
+pub fn decode(chunk: &Chunk, intakes: &Intakes) -> Decoded {
+    let mut decoded = Decoded::default();
+    let mut groups = Groups::default();
+    for index in 0..chunk.len() {
+        let message = chunk.message(index);
+        let (topic, intake) = &intakes.topics[message.topic];
+        let intake = &intakes.intakes[*intake];
+        let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
+        let ids = &mut decoded.ids;
+        let mut draft = Draft { intake, envelope, message, index, topic, ids, groups: &mut groups };
+        let outcome = verdict.map_err(Undecodable::from).and_then(|()| decode_body(&mut draft));
+        if let Err(Undecodable { id, error }) = outcome {
+            let id = id.unwrap_or_else(|| draft.id(None));
+            decoded.refused.push(Refused { message: index, pipeline: intake.pipeline, id, error });
+        }
+    }
+    decoded.groups = groups.finish();
+    decoded
+}
+
+fn decode_body(draft: &mut Draft<'_>) -> Result<(), Undecodable> {
+    let invalid = |why: String| RequestError::new(ErrorCode::InvalidRequest, why);
+    if let Some(topic) = draft.envelope.reply_topic {
+        return Err(invalid(format!("the reply topic `{topic}` is not on the pipeline's allow-list")).into());
+    }
+    let format = match draft.envelope.content_type {
+        None => draft.intake.format,
+        Some(content_type) => Format::of_content_type(content_type)
+            .ok_or_else(|| invalid(format!("content-type `{content_type}` is not supported; send application/json")))?,
+    };
+    let body = match draft.message.payload {
+        Some(body) if !body.is_empty() => body,
+        Some(_) => return Err(invalid("the record's value is empty".to_owned()).into()),
+        None => return Err(invalid("the record is a tombstone: it has no value".to_owned()).into()),
+    };
+    match format {
+        Format::Json => json::decode(body, draft),
+    }
+}
