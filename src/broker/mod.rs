@@ -5,7 +5,10 @@
 
 use std::{ops::Range, sync::Arc};
 
+pub mod budget;
+pub mod kafka;
 pub mod memory;
+pub mod offsets;
 
 /// One record as it came. The references live as long as its chunk.
 #[derive(Clone, Copy, Debug)]
@@ -137,11 +140,21 @@ impl Chunk {
 /// A header of ours, shared by all answers that carry it.
 pub type OwnHeaders = Arc<[(&'static str, Vec<u8>)]>;
 
+/// Which headers of a request a record of ours carries on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    None,
+    /// Those that may stand in an answer, see [`AnswerHeaders::is_copied`].
+    Answer,
+    /// All of them: dead letters.
+    All,
+}
+
 /// The headers of one answer: some of its request's, then ours.
 #[derive(Clone, Debug)]
 pub struct AnswerHeaders {
-    /// Whether the request's headers are copied (those that may be, see [`Self::is_copied`]).
-    pub copy: bool,
+    /// Which of the request's.
+    pub copied: Copied,
     /// What we say.
     pub own: OwnHeaders,
 }

@@ -1,0 +1,107 @@
+//! The bound on what is in flight: bytes and messages between the poll and the acknowledgement.
+//!
+//! The consumer asks before it takes and sleeps, within limits, while there is no room; a [`Permit`] gives its share back
+//! when the chunk is done, in whatever way. A chunk may overshoot the bound once, so that one that is larger than all of it
+//! still gets through.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::{Condvar, Mutex};
+
+/// The room that chunks in flight share.
+#[derive(Debug)]
+pub struct Budget {
+    most: Load,
+    used: Mutex<Load>,
+    freed: Condvar,
+}
+
+/// An amount of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Keys, values and bookkeeping.
+    pub bytes: usize,
+    /// Records.
+    pub messages: usize,
+}
+
+/// A chunk's share; given back on drop.
+#[derive(Debug)]
+pub struct Permit {
+    budget: Arc<Budget>,
+    share: Load,
+}
+
+impl Budget {
+    /// A budget of `most`.
+    pub fn new(most: Load) -> Arc<Self> {
+        Arc::new(Self { most, used: Mutex::default(), freed: Condvar::new() })
+    }
+
+    /// What is free now; `None` at the bound.
+    pub fn room(&self) -> Option<Load> {
+        self.room_beside(*self.used.lock())
+    }
+
+    /// What is free, after waiting for it up to `patience`; `None` if there is still nothing.
+    pub fn wait_for_room(&self, patience: Duration) -> Option<Load> {
+        let mut used = self.used.lock();
+        if self.room_beside(*used).is_none() {
+            self.freed.wait_for(&mut used, patience);
+        }
+        self.room_beside(*used)
+    }
+
+    /// Takes a share, whether or not there is room for all of it.
+    pub fn charge(self: &Arc<Self>, share: Load) -> Permit {
+        let mut used = self.used.lock();
+        used.bytes += share.bytes;
+        used.messages += share.messages;
+        Permit { budget: Arc::clone(self), share }
+    }
+
+    /// What is in flight.
+    pub fn used(&self) -> Load {
+        *self.used.lock()
+    }
+
+    fn room_beside(&self, used: Load) -> Option<Load> {
+        let bytes = self.most.bytes.saturating_sub(used.bytes);
+        let messages = self.most.messages.saturating_sub(used.messages);
+        (bytes > 0 && messages > 0).then_some(Load { bytes, messages })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut used = self.budget.used.lock();
+        used.bytes -= self.share.bytes;
+        used.messages -= self.share.messages;
+        self.budget.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_the_bound_there_is_no_room_until_a_permit_is_dropped() {
+        let budget = Budget::new(Load { bytes: 100, messages: 10 });
+        let permit = budget.charge(Load { bytes: 250, messages: 3 });
+        assert_eq!(budget.room(), None, "one chunk may overshoot, the next must wait");
+        drop(permit);
+        assert_eq!(budget.room(), Some(Load { bytes: 100, messages: 10 }));
+    }
+
+    #[test]
+    fn a_waiting_consumer_is_woken_by_the_first_permit_that_comes_back() {
+        let budget = Budget::new(Load { bytes: 100, messages: 1 });
+        let permit = budget.charge(Load { bytes: 1, messages: 1 });
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| budget.wait_for_room(Duration::from_secs(60)));
+            drop(permit);
+            assert!(waiting.join().unwrap().is_some());
+        });
+    }
+}

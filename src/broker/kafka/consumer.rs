@@ -1,0 +1,436 @@
+//! Takes chunks from the request topics and commits what has been acknowledged.
+//!
+//! One thread does all of it: it serves the group (rebalances, errors, commits) and takes records in batches from a queue of
+//! their own, so that neither waits for inference. At the bound of what may be in flight it stops taking, and the client
+//! stops fetching when its own queue is full; the group is served all the same. (Pausing the partitions instead would throw
+//! away what the client has fetched already.)
+//!
+//! Guarantee: an offset is committed only when it and all before it are acknowledged ([`Offsets`]), and only while its
+//! partition is ours. On revoke, work on the partition is waited for within [`ConsumerOptions::drain_timeout`] and committed.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance},
+    error::{KafkaError, KafkaResult},
+    message::{Headers, Message as _},
+};
+
+use super::{
+    context::{ClientLog, FatalError, log_through},
+    native::{Batch, DataQueue, Forwarding},
+};
+use crate::{
+    broker::{
+        Chunk, Source,
+        budget::{Budget, Load, Permit},
+        memory::{MemoryRecord, MemoryRecords},
+        offsets::{Offsets, Taken},
+    },
+    error::WorkerError,
+};
+
+/// How long the thread sleeps for the first record of a chunk; it wakes at once when one comes.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+
+/// How long it sleeps at the bound of what may be in flight, before it looks after the group again.
+const BUSY_WAIT: Duration = Duration::from_millis(50);
+
+/// The group is served at least this often; not with every chunk, which would cost a lone request its price.
+const SERVE_GROUP: Duration = Duration::from_millis(20);
+
+/// Lag, and the forwarding of partition queues, are looked after this often.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How many records one call takes while nothing is known of their size.
+const FIRST_TAKE: usize = 64;
+
+/// How the consumer behaves.
+#[derive(Clone, Debug)]
+pub struct ConsumerOptions {
+    /// The request topics; a message names its topic by index.
+    pub topics: Vec<String>,
+    /// The most a chunk holds.
+    pub chunk: Load,
+    /// The most that is in flight.
+    pub in_flight: Load,
+    /// How often acknowledged offsets are committed.
+    pub commit_interval: Duration,
+    /// How long work on revoked partitions is waited for.
+    pub drain_timeout: Duration,
+}
+
+/// What the consumer tells its surroundings.
+pub trait ConsumerEvents: Send + Sync {
+    /// A chunk to work on. Must not block; the ticket is to be acknowledged when every request is answered.
+    fn chunk(&self, chunk: Chunk, ticket: Ticket);
+    /// The partitions owned after a rebalance.
+    fn assigned(&self, partitions: usize);
+    /// Commits sent, and whether the broker took them.
+    fn committed(&self, partitions: usize, ok: bool);
+    /// Records behind the end of a partition that are not finished.
+    fn lag(&self, topic: &str, partition: i32, records: i64);
+    /// A partition is ours no more: its series end.
+    fn forget(&self, topic: &str, partition: i32);
+}
+
+/// The right to acknowledge one chunk. Dropped without that, its offsets stay uncommitted.
+pub struct Ticket {
+    taken: Taken,
+    state: Arc<State>,
+    _permit: Permit,
+}
+
+impl Ticket {
+    /// Every request of the chunk has its answer, and the broker has acknowledged it.
+    pub fn ack(self) {
+        self.state.offsets.lock().ack(&self.taken);
+        self.state.acked.notify_all();
+    }
+}
+
+/// What the thread, the client's callbacks and the tickets share.
+struct State {
+    offsets: Mutex<Offsets>,
+    acked: Condvar,
+    stop: AtomicBool,
+    fatal: Arc<FatalError>,
+}
+
+/// Stops the consumer, from any thread.
+#[derive(Clone)]
+pub struct Stopper(Arc<State>);
+
+impl Stopper {
+    /// No more chunks are taken; the loop drains, commits and ends.
+    pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::Release);
+    }
+
+    /// Resolves when the client has failed for good.
+    pub async fn failed(&self) -> WorkerError {
+        self.0.fatal.wait().await
+    }
+}
+
+/// A member of the consumer group.
+pub struct KafkaConsumer {
+    client: Arc<BaseConsumer<Context>>,
+    queue: DataQueue,
+    budget: Arc<Budget>,
+}
+
+impl KafkaConsumer {
+    /// Joins the group when [`Self::run`] begins.
+    ///
+    /// # Errors
+    /// If the client refuses its configuration or a topic's name.
+    pub fn new(
+        config: &ClientConfig,
+        options: ConsumerOptions,
+        events: Arc<dyn ConsumerEvents>,
+    ) -> Result<Self, KafkaError> {
+        let fatal = Arc::new(FatalError::default());
+        let state = Arc::new(State {
+            offsets: Mutex::default(),
+            acked: Condvar::new(),
+            stop: AtomicBool::new(false),
+            fatal: Arc::clone(&fatal),
+        });
+        let budget = Budget::new(options.in_flight);
+        let topics = options.topics.clone();
+        let context =
+            Context { log: ClientLog::new("consumer", fatal), state, options, events, forwarding: OnceLock::new() };
+        let client: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
+        let queue = DataQueue::new(&client, &topics);
+        client.context().forwarding.get_or_init(|| queue.forwarding());
+        Ok(Self { client, queue, budget })
+    }
+
+    /// A handle that stops the loop.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.context().state))
+    }
+
+    /// The bound on what is in flight, for metrics.
+    pub fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
+    }
+
+    /// Takes chunks until it is stopped, then waits up to `patience` for those in flight and commits. Blocks its thread.
+    ///
+    /// # Errors
+    /// If the subscription is refused.
+    pub fn run(mut self, patience: Duration) -> Result<Drained, KafkaError> {
+        let context = Arc::clone(self.context());
+        let names: Vec<&str> = context.options.topics.iter().map(String::as_str).collect();
+        self.client.subscribe(&names)?;
+        let mut served = Instant::now();
+        let mut committed = Instant::now();
+        let mut kept = Instant::now();
+        let mut batch = Batch::default();
+        while !context.state.stop.load(Ordering::Acquire) {
+            let took_nothing = self.take_chunk(&mut batch);
+            let now = Instant::now();
+            if took_nothing || now - served >= SERVE_GROUP {
+                self.serve_group();
+                served = now;
+            }
+            if now - committed >= context.options.commit_interval {
+                context.commit(&self.client, CommitMode::Async);
+                committed = now;
+            }
+            if now - kept >= HOUSEKEEPING {
+                self.keep_house();
+                kept = now;
+            }
+        }
+        Ok(self.drain(patience))
+    }
+
+    /// Hands on one chunk, if there is room for it and it comes within a short wait. Says whether none did.
+    fn take_chunk(&mut self, batch: &mut Batch) -> bool {
+        let Some(room) = self.budget.wait_for_room(BUSY_WAIT) else { return true };
+        let most = self.context().options.chunk;
+        let (most_messages, most_bytes) = (most.messages.min(room.messages), most.bytes.min(room.bytes));
+        // Wait for one record, then drain without waiting: a call that waits does so until it has all it was asked for.
+        if self.queue.take(batch, 1, IDLE_WAIT) == 0 {
+            self.report_errors(batch);
+            return true;
+        }
+        while batch.len() < most_messages && batch.bytes < most_bytes {
+            let record = batch.bytes / batch.len().max(1) + 1;
+            let by_bytes = ((most_bytes - batch.bytes) / record).max(1);
+            // The first records say how large the others will be; few are enough to ask for.
+            let most = if batch.len() < FIRST_TAKE { FIRST_TAKE } else { by_bytes };
+            if self.queue.take(batch, most.min(by_bytes).min(most_messages - batch.len()), Duration::ZERO) == 0 {
+                break;
+            }
+        }
+        self.report_errors(batch);
+        if batch.is_empty() {
+            return true;
+        }
+        self.context().log.reached();
+        let chunk = Chunk::new(Box::new(self.queue.records(batch)));
+        self.hand_on(chunk);
+        false
+    }
+
+    fn hand_on(&self, chunk: Chunk) {
+        let context = self.context();
+        let permit = self.budget.charge(Load { bytes: chunk.bytes(), messages: chunk.len() });
+        let taken = context.state.offsets.lock().take(chunk.spans());
+        let ticket = Ticket { taken, state: Arc::clone(&context.state), _permit: permit };
+        context.events.chunk(chunk, ticket);
+    }
+
+    fn report_errors(&self, batch: &mut Batch) {
+        for (code, text) in batch.errors.drain(..) {
+            self.context().log.error(&KafkaError::MessageConsumption(code), &text);
+        }
+    }
+
+    /// Serves rebalances, errors and commit results. Records come through the other queue; one that strayed into this one
+    /// is a chunk of its own.
+    fn serve_group(&self) {
+        while let Some(event) = self.client.poll(Duration::ZERO) {
+            match event {
+                Ok(message) => {
+                    let topics = &self.context().options.topics;
+                    if let Some(topic) = topics.iter().position(|topic| topic == message.topic()) {
+                        let records = MemoryRecords(vec![owned(&message, topic)]);
+                        self.hand_on(Chunk::new(Box::new(records)));
+                    }
+                }
+                Err(KafkaError::MessageConsumptionFatal(code)) => self.context().state.fatal.tell(code.to_string()),
+                // Told through the context already.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn keep_house(&self) {
+        let context = self.context();
+        let owned: Vec<_> = context.state.offsets.lock().finished().collect();
+        for (source, done) in owned {
+            let topic = &context.options.topics[source.topic];
+            context.forward(source);
+            if let (Some(done), Some(end)) = (done, self.queue.high_watermark(topic, source.partition)) {
+                context.events.lag(topic, source.partition, (end - done).max(0));
+            }
+        }
+    }
+
+    /// Waits for what is in flight, still serving the group, and commits.
+    fn drain(&self, patience: Duration) -> Drained {
+        let context = self.context();
+        let deadline = Instant::now() + patience;
+        let drained = loop {
+            let mut offsets = context.state.offsets.lock();
+            if !offsets.is_any_busy() {
+                break true;
+            }
+            if Instant::now() >= deadline {
+                break false;
+            }
+            context.state.acked.wait_for(&mut offsets, BUSY_WAIT);
+            drop(offsets);
+            self.serve_group();
+        };
+        context.commit(&self.client, CommitMode::Sync);
+        Drained { complete: drained }
+    }
+
+    fn context(&self) -> &Arc<Context> {
+        self.client.context()
+    }
+}
+
+/// How the consumer ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Drained {
+    /// Whether everything in flight was finished in time; if not, a successor does the rest again.
+    pub complete: bool,
+}
+
+fn owned(message: &rdkafka::message::BorrowedMessage<'_>, topic: usize) -> MemoryRecord {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    MemoryRecord {
+        topic,
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis().unwrap_or(-1),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().map(<[u8]>::to_vec),
+        headers: headers.map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect(),
+    }
+}
+
+struct Context {
+    log: ClientLog,
+    state: Arc<State>,
+    options: ConsumerOptions,
+    events: Arc<dyn ConsumerEvents>,
+    /// Set before the first poll.
+    forwarding: OnceLock<Forwarding>,
+}
+
+log_through!(Context);
+
+impl Context {
+    fn statistics(&self, _statistics: &rdkafka::Statistics) {}
+
+    fn forward(&self, source: Source) {
+        if let Some(forwarding) = self.forwarding.get() {
+            forwarding.forward(&self.options.topics[source.topic], source.partition);
+        }
+    }
+
+    fn sources(&self, partitions: &TopicPartitionList) -> Vec<Source> {
+        let source = |topic: &str, partition| {
+            let topic = self.options.topics.iter().position(|name| name == topic)?;
+            Some(Source { topic, partition })
+        };
+        partitions.elements().iter().filter_map(|element| source(element.topic(), element.partition())).collect()
+    }
+
+    fn commit(&self, client: &BaseConsumer<Self>, mode: CommitMode) {
+        let due = self.state.offsets.lock().to_commit();
+        self.send_commit(client, &due, mode);
+    }
+
+    fn send_commit(&self, client: &BaseConsumer<Self>, due: &[(Source, i64)], mode: CommitMode) {
+        if due.is_empty() {
+            return;
+        }
+        let mut list = TopicPartitionList::with_capacity(due.len());
+        for (source, offset) in due {
+            let topic = &self.options.topics[source.topic];
+            list.add_partition_offset(topic, source.partition, Offset::Offset(*offset))
+                .expect("offsets of records are valid");
+        }
+        if let Err(error) = client.commit(&list, mode) {
+            self.commit_failed(due, &error);
+        }
+    }
+
+    fn commit_failed(&self, due: &[(Source, i64)], error: &KafkaError) {
+        tracing::warn!(%error, partitions = due.len(), "a commit did not reach the broker; it is sent again");
+        let mut offsets = self.state.offsets.lock();
+        for (source, offset) in due {
+            offsets.not_committed(*source, *offset);
+        }
+    }
+
+    /// Waits for the work on these partitions, within the bound, and commits it.
+    fn finish(&self, client: &BaseConsumer<Self>, sources: &[Source]) {
+        let deadline = Instant::now() + self.options.drain_timeout;
+        let mut offsets = self.state.offsets.lock();
+        while sources.iter().any(|source| offsets.is_busy(*source)) && Instant::now() < deadline {
+            self.state.acked.wait_until(&mut offsets, deadline);
+        }
+        let due: Vec<_> = sources.iter().filter_map(|source| Some((*source, offsets.to_commit_of(*source)?))).collect();
+        drop(offsets);
+        self.send_commit(client, &due, CommitMode::Sync);
+    }
+
+    fn revoked(&self, client: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        let sources = self.sources(partitions);
+        if client.assignment_lost() {
+            tracing::warn!(partitions = sources.len(), "partitions were lost; their work is not committed");
+        } else {
+            self.finish(client, &sources);
+        }
+        let mut offsets = self.state.offsets.lock();
+        for source in sources {
+            offsets.revoke(source);
+            self.events.forget(&self.options.topics[source.topic], source.partition);
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, client: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                let mut offsets = self.state.offsets.lock();
+                for source in self.sources(partitions) {
+                    self.forward(source);
+                    offsets.assign(source);
+                }
+            }
+            Rebalance::Revoke(partitions) => self.revoked(client, partitions),
+            Rebalance::Error(error) => tracing::warn!(%error, "the group could not be rebalanced"),
+        }
+    }
+
+    fn post_rebalance(&self, _client: &BaseConsumer<Self>, _rebalance: &Rebalance<'_>) {
+        let owned = self.state.offsets.lock().owned();
+        tracing::info!(partitions = owned, "partitions assigned");
+        self.events.assigned(owned);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, partitions: &TopicPartitionList) {
+        self.events.committed(partitions.count(), result.is_ok());
+        if let Err(error) = result {
+            let failed: Vec<_> = partitions
+                .elements()
+                .iter()
+                .filter_map(|element| {
+                    let topic = self.options.topics.iter().position(|name| name == element.topic())?;
+                    Some((Source { topic, partition: element.partition() }, element.offset().to_raw()?))
+                })
+                .collect();
+            self.commit_failed(&failed, &error);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Kafka, through librdkafka.
+
+pub mod consumer;
+mod context;
+mod native;
+pub mod producer;

@@ -1,0 +1,316 @@
+//! Publishes answers and says when the broker has acknowledged them.
+//!
+//! Guarantee: [`KafkaProducer::publish`] returns only when the broker has acknowledged (`acks=all`, idempotent) or refused
+//! every record it was given. Payloads are sent from the buffer that they were written into; it is kept until the last
+//! delivery report. Records go to the partition that a Java producer would choose (murmur2 of the key).
+
+use std::{
+    ffi::c_void,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::Message as _,
+    producer::{BaseProducer, DeliveryResult, ProducerContext},
+    util::IntoOpaque,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    context::{ClientLog, FatalError, log_through},
+    native::{Outgoing, OutputTopic},
+};
+use crate::{
+    broker::{Answer, AnswerHeaders, Answers, Chunk, Copied},
+    error::WorkerError,
+};
+
+/// How long to wait before records are offered again that did not fit into the client's queue.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the thread that serves delivery reports may sleep; it wakes at once for a report.
+const POLL: Duration = Duration::from_millis(200);
+
+/// An idempotent producer with a thread that serves its delivery reports.
+pub struct KafkaProducer {
+    topics: Vec<(String, OutputTopic)>,
+    fatal: Arc<FatalError>,
+    stop: Arc<AtomicBool>,
+    poller: Option<JoinHandle<()>>,
+}
+
+/// What became of records.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Those that are larger than the topic allows; everything else was acknowledged.
+    pub too_large: Vec<TooLarge>,
+}
+
+/// A record that is larger than its topic allows.
+#[derive(Debug)]
+pub struct TooLarge {
+    /// The record.
+    pub answer: Answer,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+}
+
+impl KafkaProducer {
+    /// A producer for `topics`, the worker's output topics in order.
+    ///
+    /// # Errors
+    /// If the client refuses its configuration.
+    pub fn new(config: &ClientConfig, topics: &[String]) -> Result<Self, KafkaError> {
+        let fatal = Arc::new(FatalError::default());
+        let context = Context { log: ClientLog::new("producer", Arc::clone(&fatal)) };
+        let producer: Arc<BaseProducer<Context>> = Arc::new(config.create_with_context(context)?);
+        let handles = topics
+            .iter()
+            .map(|topic| {
+                Ok((topic.clone(), OutputTopic::new(&producer, topic).map_err(KafkaError::MessageProduction)?))
+            })
+            .collect::<Result<_, KafkaError>>()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let poller = {
+            let stop = Arc::clone(&stop);
+            std::thread::Builder::new()
+                .name("delivery-reports".to_owned())
+                .spawn(move || {
+                    while !stop.load(Ordering::Acquire) {
+                        producer.poll(POLL);
+                    }
+                })
+                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?
+        };
+        Ok(Self { topics: handles, fatal, stop, poller: Some(poller) })
+    }
+
+    /// Resolves when the client has failed for good.
+    pub async fn failed(&self) -> WorkerError {
+        self.fatal.wait().await
+    }
+
+    /// Publishes records and waits for the broker's word on each of them.
+    ///
+    /// # Errors
+    /// If a record was neither acknowledged nor refused for its size: its chunk must not be committed.
+    pub async fn publish(&self, chunk: &Chunk, answers: Answers) -> Result<Published, WorkerError> {
+        if answers.entries.is_empty() {
+            return Ok(Published::default());
+        }
+        let (batch, settled) = Batch::new(answers);
+        let mut waiting: Vec<usize> = (0..batch.answers.entries.len()).collect();
+        loop {
+            waiting = self.offer(chunk, &batch, &waiting);
+            if waiting.is_empty() {
+                break;
+            }
+            tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+        }
+        settled.await.map_err(|_| WorkerError::PartEnded("the Kafka producer"))?;
+        self.judge(&batch)
+    }
+
+    /// Offers records to the client; returns those for which its queue has no room yet.
+    fn offer(&self, chunk: &Chunk, batch: &Arc<Batch>, indices: &[usize]) -> Vec<usize> {
+        let entries = &batch.answers.entries;
+        let has_headers = |index: &usize| entries[*index].headers.is_some();
+        let alike = |left: &usize, right: &usize| {
+            entries[*left].topic == entries[*right].topic && has_headers(left) == has_headers(right)
+        };
+        let mut again = Vec::new();
+        for run in indices.chunk_by(alike) {
+            let topic = &self.topics[entries[run[0]].topic].1;
+            let refused = if has_headers(&run[0]) {
+                offer_with_headers(topic, chunk, batch, run)
+            } else {
+                let records = run.iter().map(|&index| batch.outgoing(index));
+                // SAFETY: the batch owns the bytes and lives until its last report.
+                let refused = unsafe { topic.produce_batch(records, batch.opaque()) };
+                refused.into_iter().map(|(position, error)| (run[position], error)).collect()
+            };
+            for (index, error) in refused {
+                if error == RDKafkaErrorCode::QueueFull {
+                    again.push(index);
+                } else {
+                    drop(batch.settle(Some((index, error))));
+                }
+            }
+        }
+        again
+    }
+
+    fn judge(&self, batch: &Batch) -> Result<Published, WorkerError> {
+        let refused = std::mem::take(&mut *batch.refused.lock());
+        let mut published = Published::default();
+        for &(index, error) in &refused {
+            let answer = batch.answers.entries[index].clone();
+            if error != RDKafkaErrorCode::MessageSizeTooLarge {
+                let topic = self.topics[answer.topic].0.clone();
+                return Err(WorkerError::Undelivered { lost: refused.len(), topic, reason: error.to_string() });
+            }
+            let key = answer.key.as_ref().map(|range| batch.answers.bytes(range).to_vec());
+            published.too_large.push(TooLarge { answer, key });
+        }
+        Ok(published)
+    }
+}
+
+impl Drop for KafkaProducer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(poller) = self.poller.take()
+            && poller.join().is_err()
+        {
+            tracing::error!("the thread that serves delivery reports has panicked");
+        }
+    }
+}
+
+/// Why a record was not delivered, by its index.
+type Refused = (usize, RDKafkaErrorCode);
+
+fn offer_with_headers(topic: &OutputTopic, chunk: &Chunk, batch: &Arc<Batch>, run: &[usize]) -> Vec<Refused> {
+    let mut refused = Vec::new();
+    for &index in run {
+        let answer = &batch.answers.entries[index];
+        let headers = answer.headers.as_ref().map(|headers| all_headers(chunk, answer, headers));
+        // SAFETY: the batch owns the bytes and lives until its last report; the headers are copied.
+        let taken = unsafe { topic.produce(batch.outgoing(index), headers.into_iter().flatten(), batch.opaque()) };
+        if let Err(error) = taken {
+            refused.push((index, error));
+        }
+    }
+    refused
+}
+
+/// The headers of an answer: those of its request, then ours.
+fn all_headers<'a>(
+    chunk: &'a Chunk,
+    answer: &Answer,
+    headers: &'a AnswerHeaders,
+) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> {
+    let theirs = (headers.copied != Copied::None).then(|| chunk.headers(answer.message)).into_iter().flatten();
+    theirs
+        .filter(|header| headers.copied == Copied::All || AnswerHeaders::is_copied(header.name))
+        .map(|header| (header.name, header.value))
+        .chain(headers.own.iter().map(|(name, value)| (*name, Some(value.as_slice()))))
+}
+
+/// Records on their way to the broker. Every record's delivery report carries a pointer to it; together the reports own one
+/// reference, which the last one gives back.
+struct Batch {
+    answers: Answers,
+    remaining: AtomicUsize,
+    refused: Mutex<Vec<Refused>>,
+    settled: Mutex<Option<oneshot::Sender<()>>>,
+    reports: Mutex<Option<Arc<Batch>>>,
+}
+
+impl Batch {
+    fn new(answers: Answers) -> (Arc<Self>, oneshot::Receiver<()>) {
+        let (sender, receiver) = oneshot::channel();
+        let batch = Arc::new(Self {
+            remaining: AtomicUsize::new(answers.entries.len()),
+            refused: Mutex::default(),
+            settled: Mutex::new(Some(sender)),
+            reports: Mutex::default(),
+            answers,
+        });
+        *batch.reports.lock() = Some(Arc::clone(&batch));
+        (batch, receiver)
+    }
+
+    fn outgoing(&self, index: usize) -> Outgoing<'_> {
+        let answer = &self.answers.entries[index];
+        Outgoing {
+            key: answer.key.as_ref().map(|range| self.answers.bytes(range)),
+            value: answer.value.as_ref().map(|range| self.answers.bytes(range)),
+        }
+    }
+
+    fn opaque(self: &Arc<Self>) -> *mut c_void {
+        Arc::as_ptr(self).cast_mut().cast()
+    }
+
+    /// One record has its verdict; the last one tells whoever waits, and gives the reports' reference to the caller, who
+    /// drops it when nothing borrows the batch any more.
+    fn settle(&self, refused: Option<Refused>) -> Option<Arc<Self>> {
+        if let Some(refused) = refused {
+            self.refused.lock().push(refused);
+        }
+        if self.remaining.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return None;
+        }
+        let reports = self.reports.lock().take();
+        if let Some(waiting) = self.settled.lock().take() {
+            // Nobody waits any more if the worker is stopping: then the chunk is simply not committed.
+            let _gone = waiting.send(());
+        }
+        reports
+    }
+
+    /// Which record a delivery report is about, by where its value lies in the buffer.
+    fn index_of(&self, value: Option<&[u8]>) -> usize {
+        let start =
+            value.map_or(0, |value| (value.as_ptr() as usize).wrapping_sub(self.answers.buffer.as_ptr() as usize));
+        let is_it = |answer: &Answer| answer.value.as_ref().map(|range| range.start) == value.map(|_| start);
+        self.answers.entries.iter().position(is_it).unwrap_or(0)
+    }
+}
+
+/// A delivery report's pointer to its batch.
+struct Token(*const Batch);
+
+// SAFETY: a batch may be shared between threads, and lives until its last report.
+unsafe impl Send for Token {}
+// SAFETY: as above.
+unsafe impl Sync for Token {}
+
+impl IntoOpaque for Token {
+    fn into_ptr(self) -> *mut c_void {
+        self.0.cast_mut().cast()
+    }
+
+    unsafe fn from_ptr(pointer: *mut c_void) -> Self {
+        Self(pointer.cast_const().cast())
+    }
+}
+
+struct Context {
+    log: ClientLog,
+}
+
+log_through!(Context);
+
+impl Context {
+    fn statistics(&self, _statistics: &rdkafka::Statistics) {}
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Token;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, token: Token) {
+        // SAFETY: every record was produced with a pointer to its batch, which lives until its last report: this one at most.
+        let batch = unsafe { &*token.0 };
+        let refused = match result {
+            Ok(_) => {
+                self.log.reached();
+                None
+            }
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                Some((batch.index_of(message.payload()), code))
+            }
+        };
+        drop(batch.settle(refused));
+    }
+}

@@ -1,0 +1,223 @@
+//! Which offsets may be committed: pure bookkeeping, no clock, no broker.
+//!
+//! Guarantee: [`Offsets::to_commit`] never names an offset unless it and every earlier taken offset of its partition, since
+//! the partition was last assigned, have been acknowledged; and it never names a partition that is not owned.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Source, Span};
+
+/// The consumer's view of its partitions.
+#[derive(Debug, Default)]
+pub struct Offsets {
+    owned: HashMap<Source, Partition>,
+    /// Counts assignments, so that work taken before a partition was lost is not mistaken for work taken after it came back.
+    generation: u64,
+}
+
+#[derive(Debug)]
+struct Partition {
+    generation: u64,
+    /// Taken spans in order of their offsets, the oldest first; acknowledged ones leave from the front.
+    pending: VecDeque<Pending>,
+    /// What may be committed: the offset after the last one of the contiguous acknowledged prefix.
+    done: Option<i64>,
+    /// What has been handed to the broker.
+    committed: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    first: i64,
+    next: i64,
+    acked: bool,
+}
+
+/// Spans that were taken, to be acknowledged once.
+#[derive(Debug)]
+pub struct Taken(Vec<(u64, Span)>);
+
+impl Offsets {
+    /// A partition is ours now.
+    pub fn assign(&mut self, source: Source) {
+        self.generation += 1;
+        let generation = self.generation;
+        self.owned.insert(source, Partition { generation, pending: VecDeque::new(), done: None, committed: None });
+    }
+
+    /// A partition is no longer ours: nothing about it is committed any more.
+    pub fn revoke(&mut self, source: Source) {
+        self.owned.remove(&source);
+    }
+
+    /// Work on these spans begins. Spans of partitions that are not owned are left out.
+    pub fn take(&mut self, spans: &[Span]) -> Taken {
+        let mut taken = Vec::with_capacity(spans.len());
+        for span in spans {
+            if let Some(partition) = self.owned.get_mut(&span.source) {
+                partition.pending.push_back(Pending { first: span.first, next: span.next, acked: false });
+                taken.push((partition.generation, span.clone()));
+            }
+        }
+        Taken(taken)
+    }
+
+    /// Every request of these spans has its answer, and the broker has acknowledged it.
+    pub fn ack(&mut self, taken: &Taken) {
+        for (generation, span) in &taken.0 {
+            let Some(partition) = self.owned.get_mut(&span.source) else { continue };
+            if partition.generation == *generation {
+                partition.ack(span);
+            }
+        }
+    }
+
+    /// What can be committed and has not been yet, in no order. Taken for committed from now on.
+    pub fn to_commit(&mut self) -> Vec<(Source, i64)> {
+        self.owned.iter_mut().filter_map(|(source, partition)| Some((*source, partition.to_commit()?))).collect()
+    }
+
+    /// The same for one partition.
+    pub fn to_commit_of(&mut self, source: Source) -> Option<i64> {
+        self.owned.get_mut(&source)?.to_commit()
+    }
+
+    /// A commit did not reach the broker: it is due again.
+    pub fn not_committed(&mut self, source: Source, offset: i64) {
+        if let Some(partition) = self.owned.get_mut(&source)
+            && partition.committed == Some(offset)
+        {
+            partition.committed = None;
+        }
+    }
+
+    /// Whether work on a partition is under way.
+    pub fn is_busy(&self, source: Source) -> bool {
+        self.owned.get(&source).is_some_and(|partition| !partition.pending.is_empty())
+    }
+
+    /// Whether work on any partition is under way.
+    pub fn is_any_busy(&self) -> bool {
+        self.owned.values().any(|partition| !partition.pending.is_empty())
+    }
+
+    /// The owned partitions and, where known, the offset up to which each is finished.
+    pub fn finished(&self) -> impl Iterator<Item = (Source, Option<i64>)> {
+        self.owned.iter().map(|(source, partition)| (*source, partition.done))
+    }
+
+    /// How many partitions are owned.
+    pub fn owned(&self) -> usize {
+        self.owned.len()
+    }
+}
+
+impl Partition {
+    fn ack(&mut self, span: &Span) {
+        // A partition is polled in order, so its spans are sorted; a seek backwards starts a new generation.
+        let index = self.pending.partition_point(|pending| pending.first < span.first);
+        if let Some(pending) = self.pending.get_mut(index).filter(|pending| pending.first == span.first) {
+            pending.acked = true;
+        }
+        while self.pending.front().is_some_and(|pending| pending.acked) {
+            self.done = self.pending.pop_front().map(|pending| pending.next);
+        }
+    }
+
+    fn to_commit(&mut self) -> Option<i64> {
+        if self.done == self.committed {
+            return None;
+        }
+        self.committed = self.done;
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SOURCE: Source = Source { topic: 0, partition: 0 };
+
+    fn span(first: i64, next: i64) -> Span {
+        Span { source: SOURCE, first, next }
+    }
+
+    fn owned() -> Offsets {
+        let mut offsets = Offsets::default();
+        offsets.assign(SOURCE);
+        offsets
+    }
+
+    #[test]
+    fn the_watermark_waits_for_the_oldest_offset_in_flight() {
+        let mut offsets = owned();
+        let old = offsets.take(&[span(0, 10)]);
+        let new = offsets.take(&[span(10, 25)]);
+        offsets.ack(&new);
+        assert_eq!(offsets.to_commit(), []);
+        offsets.ack(&old);
+        assert_eq!(offsets.to_commit(), [(SOURCE, 25)]);
+        assert_eq!(offsets.to_commit(), [], "once is enough");
+    }
+
+    #[test]
+    fn nothing_is_committed_for_a_partition_that_was_lost_even_if_it_came_back() {
+        let mut offsets = owned();
+        let before = offsets.take(&[span(0, 10)]);
+        offsets.revoke(SOURCE);
+        offsets.ack(&before);
+        assert_eq!(offsets.to_commit(), []);
+        offsets.assign(SOURCE);
+        let after = offsets.take(&[span(0, 3)]);
+        offsets.ack(&before);
+        assert_eq!(offsets.to_commit(), []);
+        offsets.ack(&after);
+        assert_eq!(offsets.to_commit(), [(SOURCE, 3)]);
+    }
+
+    #[test]
+    fn a_commit_that_failed_is_due_again_unless_a_later_one_went_out() {
+        let mut offsets = owned();
+        let taken = offsets.take(&[span(0, 10)]);
+        offsets.ack(&taken);
+        assert_eq!(offsets.to_commit(), [(SOURCE, 10)]);
+        offsets.not_committed(SOURCE, 10);
+        assert_eq!(offsets.to_commit_of(SOURCE), Some(10));
+        offsets.not_committed(SOURCE, 7);
+        assert_eq!(offsets.to_commit_of(SOURCE), None);
+    }
+
+    proptest! {
+        /// Spans are acknowledged in any order; whatever is committed has no unacknowledged offset before it, and at the
+        /// end everything is committed.
+        #[test]
+        fn only_the_acknowledged_prefix_is_committed(
+            lengths in prop::collection::vec(1_i64..5, 1..30),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 30),
+        ) {
+            let mut offsets = owned();
+            let mut open = Vec::new();
+            let mut next = 0;
+            for length in lengths {
+                open.push((next, offsets.take(&[span(next, next + length)])));
+                next += length;
+            }
+            for pick in order {
+                if open.is_empty() {
+                    break;
+                }
+                let (_, taken) = open.remove(pick.index(open.len()));
+                offsets.ack(&taken);
+                let oldest_open = open.iter().map(|(first, _)| *first).min().unwrap_or(next);
+                for (_, offset) in offsets.to_commit() {
+                    prop_assert!(offset <= oldest_open);
+                }
+                let done = offsets.finished().next().and_then(|(_, done)| done).unwrap_or(0);
+                prop_assert_eq!(done, oldest_open);
+            }
+        }
+    }
+}
