@@ -3,6 +3,7 @@ pub mod backend;
 pub mod broker;
 pub mod codec;
 pub mod error;
+pub mod model;
 pub mod request;
 pub mod steps;
 pub mod tensor;

@@ -1,0 +1,180 @@
+//! The queue in front of a model's sessions: jobs go in whole and come out in runs.
+
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::batcher::{Part, Work};
+use crate::tensor::Columns;
+
+/// Work and where its parts are gathered.
+pub struct Job {
+    pub work: Work,
+    pub since: Instant,
+    parts: Mutex<Parts>,
+}
+
+struct Parts {
+    done: Vec<Part>,
+    missing: usize,
+    reply: Option<oneshot::Sender<Vec<Part>>>,
+}
+
+impl Job {
+    /// A job whose parts go to `reply` when all rows are done.
+    pub fn new(work: Work, reply: oneshot::Sender<Vec<Part>>) -> Self {
+        let missing = work.total_rows();
+        let parts = Mutex::new(Parts { done: Vec::with_capacity(1), missing, reply: Some(reply) });
+        Self { work, since: Instant::now(), parts }
+    }
+
+    /// Some of the rows are done; with the last of them the caller has its answer.
+    pub fn settle(&self, part: Part) {
+        let mut parts = self.parts.lock();
+        parts.missing = parts.missing.saturating_sub(part.rows.len());
+        parts.done.push(part);
+        if parts.missing == 0 {
+            let mut done = std::mem::take(&mut parts.done);
+            done.sort_unstable_by_key(|part| (part.rows.start, part.rows.end));
+            if let Some(reply) = parts.reply.take() {
+                // A caller that is gone (the worker stops) needs no answer.
+                let _gone = reply.send(done);
+            }
+        }
+    }
+}
+
+impl Work {
+    /// The rows of all requests.
+    pub fn total_rows(&self) -> usize {
+        self.requests.last().map_or(0, |last| last.end)
+    }
+
+    /// Whether rows of `self` and `other` may stand in one tensor.
+    fn joins(&self, other: &Self) -> bool {
+        let alike = |left: &Columns, right: &Columns| {
+            left.len() == right.len()
+                && left.iter().zip(right.iter()).all(|(left, right)| {
+                    left.name == right.name
+                        && left.tensor.datatype() == right.tensor.datatype()
+                        && left.tensor.row_shape() == right.tensor.row_shape()
+                })
+        };
+        self.rows && other.rows && self.shared && other.shared && alike(&self.inputs, &other.inputs)
+    }
+}
+
+/// Consecutive rows of a job.
+#[derive(Clone)]
+pub struct Piece {
+    pub job: Arc<Job>,
+    pub rows: Range<usize>,
+}
+
+/// What one run gets: pieces whose rows may stand in one tensor. Never empty.
+pub struct Batch(pub Vec<Piece>);
+
+impl Batch {
+    /// Rows of all pieces.
+    pub fn rows(&self) -> usize {
+        self.0.iter().map(|piece| piece.rows.len()).sum()
+    }
+
+    /// When the oldest job came.
+    pub fn oldest(&self) -> Instant {
+        self.0.iter().map(|piece| piece.job.since).min().unwrap_or_else(Instant::now)
+    }
+}
+
+/// Jobs that wait for a session.
+pub struct Queue {
+    delay: Duration,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Piece>,
+    rows: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// A queue in which a batch that is not full may wait `delay` for more rows.
+    pub fn new(delay: Duration) -> Self {
+        Self { delay, waiting: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Adds a job.
+    pub fn push(&self, job: Job) {
+        let rows = 0..job.work.total_rows();
+        let mut waiting = self.waiting.lock();
+        waiting.rows += rows.len();
+        waiting.jobs.push_back(Piece { job: Arc::new(job), rows });
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
+    /// Rows that wait.
+    pub fn waiting_rows(&self) -> usize {
+        self.waiting.lock().rows
+    }
+
+    /// Ends the sessions' threads when everything that waits has been taken.
+    pub fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The next batch of up to `limit` rows; waits for it. `None` once the queue is closed and empty.
+    pub fn next(&self, limit: impl Fn() -> usize) -> Option<Batch> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            let Some(front) = waiting.jobs.front() else {
+                if waiting.closed {
+                    return None;
+                }
+                self.changed.wait(&mut waiting);
+                continue;
+            };
+            let due = front.job.since + self.delay;
+            if self.delay.is_zero() || waiting.closed || waiting.rows >= limit() || Instant::now() >= due {
+                return Some(waiting.take(limit()));
+            }
+            self.changed.wait_until(&mut waiting, due);
+        }
+    }
+}
+
+impl Waiting {
+    /// Takes the front job, or as much of it as a run may have, and the jobs behind it that may join.
+    fn take(&mut self, limit: usize) -> Batch {
+        let mut batch = Batch(Vec::new());
+        let mut room = limit;
+        while let Some(front) = self.jobs.front_mut() {
+            let joins = batch.0.first().is_none_or(|first: &Piece| first.job.work.joins(&front.job.work));
+            // Work that is run whole, or request by request, is not cut here.
+            let whole = !front.job.work.rows || !front.job.work.shared;
+            if !joins || (room == 0 && !batch.0.is_empty()) {
+                break;
+            }
+            let rows = if whole { front.rows.len() } else { front.rows.len().min(room) };
+            let piece = Piece { job: Arc::clone(&front.job), rows: front.rows.start..front.rows.start + rows };
+            front.rows.start += rows;
+            if front.rows.is_empty() {
+                self.jobs.pop_front();
+            }
+            room = room.saturating_sub(rows);
+            self.rows -= rows;
+            batch.0.push(piece);
+        }
+        batch
+    }
+}
