@@ -6,4 +6,6 @@ pub mod error;
 pub mod model;
 pub mod request;
 pub mod steps;
+pub mod store;
 pub mod tensor;
+pub mod worker;

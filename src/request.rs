@@ -8,8 +8,12 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     error::RequestError,
-    tensor::{Columns, Name},
+    tensor::{Column, Columns, Name},
 };
+
+/// The name of a column that its request did not name (row form of bare arrays, numbers or strings): the pipeline knows the
+/// one name that it can have.
+pub const UNNAMED: &str = "";
 
 /// The ids of a chunk's requests, one after another in one buffer.
 #[derive(Debug, Default)]
@@ -80,6 +84,8 @@ pub struct Request {
     pub form: Form,
     /// When its time is up: milliseconds since the Unix epoch.
     pub deadline: i64,
+    /// Whether its record has any headers: a bare request gets a bare answer.
+    pub has_headers: bool,
     /// What only few requests say.
     pub options: Option<Arc<Options>>,
     /// Why it is answered with an error; the first reason stays.
@@ -159,12 +165,61 @@ impl Group {
     pub fn is_lost(&self) -> bool {
         self.requests.iter().all(|request| request.failure.is_some())
     }
+
+    /// Takes the failed requests out, as a group without columns that only waits for its answers, so that no more work is
+    /// spent on their rows. `None` if nothing failed.
+    pub fn split_failed(&mut self) -> Option<Self> {
+        if self.requests.iter().all(|request| request.failure.is_none()) {
+            return None;
+        }
+        let (failed, live): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.requests).into_iter().partition(|request| request.failure.is_some());
+        if !live.is_empty() {
+            let kept: Vec<_> = live.iter().map(|request| request.rows.clone()).collect();
+            for column in self.columns.iter_mut() {
+                column.tensor = Arc::new(column.tensor.gather(&kept));
+            }
+        }
+        self.requests = live;
+        let mut end = 0;
+        for request in &mut self.requests {
+            let rows = request.rows.len();
+            request.rows = end..end + rows;
+            end += rows;
+        }
+        Some(Self { route: Arc::clone(&self.route), columns: Columns::default(), requests: failed })
+    }
+
+    /// Each request as a group of its own, whose columns may then take any shape.
+    pub fn split(self) -> Vec<Self> {
+        if self.is_single() {
+            return vec![self];
+        }
+        let Self { route, columns, requests } = self;
+        let single = |mut request: Request| {
+            let rows = request.rows.clone();
+            let slice =
+                |column: &Column| Column { tensor: Arc::new(column.tensor.slice(rows.clone())), ..column.clone() };
+            let columns = columns.iter().map(slice).collect();
+            request.rows = 0..rows.len();
+            Self { route: Arc::clone(&route), columns, requests: vec![request] }
+        };
+        requests.into_iter().map(single).collect()
+    }
+}
+
+/// Whether `name` can be a model's name: one that names a folder of the repository and nothing else.
+pub fn is_model_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.chars().any(|c| matches!(c, '/' | '\\') || c.is_control())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorCode;
+    use crate::{
+        error::ErrorCode,
+        tensor::{Elements, Tensor},
+    };
 
     fn request(message: usize, rows: Range<usize>, ids: &mut Ids) -> Request {
         Request {
@@ -173,6 +228,7 @@ mod tests {
             rows,
             form: Form::Tensors,
             deadline: Request::NO_DEADLINE,
+            has_headers: false,
             options: None,
             failure: None,
         }
@@ -188,6 +244,35 @@ mod tests {
         let failed: Vec<_> = group.requests.iter().map(|request| request.failure.is_some()).collect();
         assert_eq!(failed, [false, false, true]);
         assert!(!group.is_lost());
+    }
+
+    #[test]
+    fn failed_requests_leave_with_their_rows() {
+        let mut ids = Ids::default();
+        let tensor = Tensor::matrix(2, Elements::Int64((0..8).collect()));
+        let mut group = Group {
+            route: Arc::new(Route { pipeline: 0, models: vec![] }),
+            columns: [Column::new("x", tensor)].into_iter().collect(),
+            requests: vec![request(0, 0..1, &mut ids), request(1, 1..3, &mut ids), request(2, 3..4, &mut ids)],
+        };
+        assert!(group.split_failed().is_none());
+        group.fail_row(2, RequestError::new(ErrorCode::PreprocessFailed, "row 2"));
+        let failed = group.split_failed().unwrap();
+        assert_eq!(failed.requests.iter().map(|request| request.message).collect::<Vec<_>>(), [1]);
+        assert_eq!(group.columns.find("x").unwrap().tensor.elements(), &Elements::Int64(vec![0, 1, 6, 7]));
+        let singles = group.split();
+        assert_eq!(singles[1].columns.find("x").unwrap().tensor.elements(), &Elements::Int64(vec![6, 7]));
+        assert_eq!(singles[1].requests[0].rows, 0..1);
+    }
+
+    #[test]
+    fn a_models_name_stays_inside_the_repository() {
+        for name in ["", ".", "..", "../iris", "a/b", "a\\b", ".git", "a\u{0}b", "a\nb"] {
+            assert!(!is_model_name(name), "{name:?}");
+        }
+        for name in ["iris", "churn-eu.v2", "größe", "a b"] {
+            assert!(is_model_name(name), "{name:?}");
+        }
     }
 
     #[test]

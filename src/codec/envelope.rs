@@ -39,6 +39,8 @@ pub struct Envelope<'a> {
     pub request_id: Option<&'a str>,
     pub timeout: Option<Duration>,
     pub reply_topic: Option<&'a str>,
+    /// Whether the record has any headers at all.
+    pub has_headers: bool,
 }
 
 impl<'a> Envelope<'a> {
@@ -51,6 +53,7 @@ impl<'a> Envelope<'a> {
         let mut envelope = Self::default();
         let mut verdict = Ok(());
         for header in chunk.headers(message) {
+            envelope.has_headers = true;
             if let Err(error) = envelope.take(header.name, header.value.unwrap_or_default(), names) {
                 verdict = Err(error);
             }

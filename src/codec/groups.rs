@@ -223,6 +223,7 @@ mod tests {
             rows: 0..0,
             form: Form::Tensors,
             deadline: Request::NO_DEADLINE,
+            has_headers: false,
             options: None,
             failure: None,
         }

@@ -17,6 +17,7 @@ use crate::{
 pub use envelope::Envelope;
 pub use groups::{Announced, Groups, Rows};
 
+pub mod encode;
 pub mod envelope;
 mod groups;
 pub mod json;
@@ -67,8 +68,6 @@ pub struct Intake {
     pub timeout: Option<Duration>,
     /// The names of the headers that are read.
     pub headers: envelope::HeaderNames,
-    /// The column that a request without names means: row form of bare arrays, numbers or strings.
-    pub unnamed: Name,
 }
 
 /// A request that could not be decoded.
@@ -80,6 +79,8 @@ pub struct Refused {
     pub pipeline: usize,
     /// The id that could be found, else the one made of its position.
     pub id: RequestId,
+    /// Whether the record has any headers at all.
+    pub has_headers: bool,
     /// Why; [`crate::error::ErrorCode::InvalidRequest`] also goes to the dead-letter topic.
     pub error: RequestError,
 }
@@ -139,6 +140,7 @@ impl Draft<'_> {
             rows: 0..0,
             form,
             deadline: self.envelope.deadline(&self.message, self.intake.timeout),
+            has_headers: self.envelope.has_headers,
             options: options.map(Arc::new),
             failure: None,
         }
@@ -185,7 +187,8 @@ pub fn decode(chunk: &Chunk, intakes: &Intakes) -> Decoded {
         let outcome = verdict.map_err(Undecodable::from).and_then(|()| decode_body(&mut draft));
         if let Err(Undecodable { id, error }) = outcome {
             let id = id.unwrap_or_else(|| draft.id(None));
-            decoded.refused.push(Refused { message: index, pipeline: intake.pipeline, id, error });
+            let has_headers = draft.envelope.has_headers;
+            decoded.refused.push(Refused { message: index, pipeline: intake.pipeline, id, has_headers, error });
         }
     }
     decoded.groups = groups.finish();

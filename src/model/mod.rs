@@ -1,6 +1,9 @@
 //! Models: which versions should be there, which are, and how groups are run on them.
 
 pub mod batcher;
+pub mod manager;
 mod pace;
+pub mod policy;
 mod queue;
 mod runner;
+pub mod servable;

@@ -18,6 +18,7 @@ use crate::tensor::Columns;
 pub use schema::{KnownColumn, Schema};
 
 pub mod predict;
+pub mod program;
 mod schema;
 pub mod scores;
 pub mod table;
@@ -98,6 +99,14 @@ pub enum StepConfig {
 }
 
 impl StepConfig {
+    /// The step's name in the configuration.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Lowercase(_) => "lowercase",
+            Self::Predict(_) => "predict",
+        }
+    }
+
     /// What is wrong with the step's own properties, one sentence each; empty if nothing is.
     pub fn problems(&self) -> Vec<String> {
         match self {

@@ -7,6 +7,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 pub use elements::{ByteStrings, DataType, Elements, UnknownDataType};
 
+pub mod cast;
 mod elements;
 
 /// A shape and its elements; `product(shape) == elements.len()` always holds.
@@ -140,6 +141,25 @@ impl Tensor {
         let mut elements = Elements::empty(self.datatype());
         elements.extend_from(&self.elements, self.range_of(&rows));
         Self { shape, elements }
+    }
+
+    /// A copy of several ranges of rows, one after another.
+    ///
+    /// # Panics
+    /// As [`Self::slice`].
+    pub fn gather(&self, ranges: &[Range<usize>]) -> Self {
+        let mut gathered = Self::without_rows(self.datatype(), self.row_shape());
+        for rows in ranges {
+            gathered.append(self, rows.clone());
+        }
+        gathered
+    }
+
+    /// Adds `rows` rows of zeros or empty strings.
+    pub fn append_zeros(&mut self, rows: usize) {
+        let zeros = Elements::zeros(self.datatype(), rows * self.row_len());
+        self.elements.extend_from(&zeros, 0..zeros.len());
+        self.shape[0] += rows;
     }
 
     /// Adds the rows `rows` of `other`, whose datatype and row shape are the same.

@@ -9,3 +9,19 @@ use super::{Draft, Undecodable};
 pub fn decode(_body: &[u8], _draft: &mut Draft<'_>) -> Result<(), Undecodable> {
     unimplemented!()
 }
+/// Stub until the codec branch lands.
+pub struct AnswerHead<'a> {
+    pub id: &'a str,
+    pub model: &'a str,
+    pub version: &'a str,
+    pub parameters: Option<&'a str>,
+}
+pub fn write_result(
+    _out: &mut Vec<u8>,
+    _head: &AnswerHead<'_>,
+    _columns: &[&crate::tensor::Column],
+    _rows: Option<std::ops::Range<usize>>,
+    _form: crate::request::Form,
+) {
+}
+pub fn write_error(_out: &mut Vec<u8>, _id: &str, _error: &crate::error::RequestError) {}

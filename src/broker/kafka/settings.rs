@@ -1,0 +1,101 @@
+//! How the clients are configured: defaults that serve latency at low load and throughput at high load, then the user's own.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+
+/// What the clients must know; any librdkafka property may be overridden.
+#[derive(Clone, Debug, Default)]
+pub struct KafkaSettings {
+    /// `host:port`, several separated by commas.
+    pub brokers: String,
+    /// The consumer group.
+    pub group: String,
+    /// librdkafka properties, for all clients.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Records that the consumer fetches ahead for each partition: enough to hide a fetch's round trip at a million records a
+/// second, few enough that a hundred partitions of small records stay within some tens of megabytes.
+const AHEAD: usize = 4_000;
+
+impl KafkaSettings {
+    /// For the member of the group, which fetches ahead at most `ahead_bytes`.
+    pub fn consumer(&self, ahead_bytes: usize) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("queued.min.messages", AHEAD.to_string())
+            .set("queued.max.messages.kbytes", (ahead_bytes / 1024).clamp(1, 2_097_151).to_string())
+            // By default a consumer that has fetched enough looks again only after a second.
+            .set("fetch.queue.backoff.ms", "10");
+        // The group protocol of Kafka 4 has its assignor on the broker and refuses the property.
+        if self.properties.get("group.protocol").is_none_or(|protocol| protocol != "consumer") {
+            config.set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        self.finish(config)
+    }
+
+    /// For the answers, of which at most `in_flight` records are on their way.
+    pub fn producer(&self, in_flight: usize) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "0")
+            .set("queue.buffering.max.messages", (in_flight * 2).clamp(1_000, 10_000_000).to_string())
+            // A lost broker is waited for: what is in flight is bounded, and nothing is lost by waiting.
+            .set("message.timeout.ms", "0");
+        self.finish(config)
+    }
+
+    /// For looking at topics and creating them.
+    pub fn admin(&self) -> ClientConfig {
+        self.finish(self.base())
+    }
+
+    fn base(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "modelmill")
+            .set("socket.nagle.disable", "true")
+            .set("log.connection.close", "false")
+            .set("allow.auto.create.topics", "false");
+        config
+    }
+
+    fn finish(&self, mut config: ClientConfig) -> ClientConfig {
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_properties_win() {
+        let properties = [("linger.ms", "5"), ("client.id", "mine")].map(|(name, value)| (name.into(), value.into()));
+        let settings = KafkaSettings { properties: properties.into(), ..KafkaSettings::default() };
+        let config = settings.producer(10);
+        assert_eq!((config.get("linger.ms"), config.get("client.id")), (Some("5"), Some("mine")));
+        assert_eq!(config.get("acks"), Some("all"));
+    }
+
+    #[test]
+    fn the_broker_side_protocol_gets_no_assignor() {
+        let assignor = "partition.assignment.strategy";
+        assert_eq!(KafkaSettings::default().consumer(0).get(assignor), Some("cooperative-sticky"));
+        let properties = BTreeMap::from([("group.protocol".to_owned(), "consumer".to_owned())]);
+        let settings = KafkaSettings { properties, ..KafkaSettings::default() };
+        assert_eq!(settings.consumer(0).get(assignor), None);
+    }
+}

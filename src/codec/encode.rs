@@ -1,0 +1,193 @@
+//! From groups to answers: one record for each request, written into one buffer; for undecodable messages a dead letter, too.
+//!
+//! Guarantee: every request of a group, and every refused message, gets exactly one answer, keyed by its id.
+
+use std::sync::Arc;
+
+use super::{Refused, json};
+use crate::{
+    broker::{Answer, AnswerHeaders, Answers, Chunk, Copied, OwnHeaders},
+    error::{ErrorCode, RequestError},
+    request::{Group, Ids, Request, RequestId},
+    tensor::Column,
+};
+
+/// Which answers have headers. Each header costs about as much as a run of a small model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderPolicy {
+    /// Where the request had some, or the answer is an error.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Where a pipeline's answers go, and how.
+#[derive(Clone, Debug)]
+pub struct Outlet {
+    /// The pipeline's name, for dead letters.
+    pub pipeline: String,
+    /// Index of the result topic among the worker's output topics.
+    pub results: usize,
+    /// Index of the dead-letter topic, if there is one.
+    pub dead_letters: Option<usize>,
+    /// Which answers have headers.
+    pub headers: HeaderPolicy,
+}
+
+/// Which bytes made an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    pub name: &'a str,
+    pub version: &'a str,
+    pub digest: &'a str,
+}
+
+/// Writes the answers of one group after another.
+pub struct Encoder<'a> {
+    chunk: &'a Chunk,
+    topics: &'a [(crate::tensor::Name, usize)],
+    ids: &'a Ids,
+    outlet: &'a Outlet,
+    answers: Answers,
+}
+
+impl<'a> Encoder<'a> {
+    /// An encoder for requests of `chunk` that came to one pipeline.
+    pub fn new(chunk: &'a Chunk, topics: &'a [(crate::tensor::Name, usize)], ids: &'a Ids, outlet: &'a Outlet) -> Self {
+        Self { chunk, topics, ids, outlet, answers: Answers::default() }
+    }
+
+    /// The records to publish.
+    pub fn finish(self) -> Answers {
+        self.answers
+    }
+
+    /// Answers every request of a group; `model` is the last one that ran, or would have.
+    pub fn group(&mut self, group: &Group, model: Option<Model<'_>>) {
+        let columns: Vec<&Column> = group.columns.iter().filter(|column| column.answer).collect();
+        let own = model.map(result_headers);
+        for request in &group.requests {
+            match (&request.failure, model) {
+                (Some(error), _) => self.error(request.message, request.id, request.has_headers, model, error),
+                (None, Some(model)) => self.result(group, request, &columns, model, own.as_ref()),
+                (None, None) => {
+                    let error = RequestError::new(ErrorCode::Internal, "no model ran for this request");
+                    self.error(request.message, request.id, request.has_headers, None, &error);
+                }
+            }
+        }
+    }
+
+    fn result(
+        &mut self,
+        group: &Group,
+        request: &Request,
+        columns: &[&Column],
+        model: Model<'_>,
+        own: Option<&OwnHeaders>,
+    ) {
+        let id = self.ids.text(request.id);
+        let options = request.options.as_deref();
+        let head = json::AnswerHead {
+            id,
+            model: model.name,
+            version: model.version,
+            parameters: options.and_then(|options| options.parameters.as_deref()),
+        };
+        let rows = (!group.is_single()).then(|| request.rows.clone());
+        let key = self.answers.push_bytes(id.as_bytes());
+        let start = self.answers.buffer.len();
+        match options.and_then(|options| options.outputs.as_ref()) {
+            None => json::write_result(&mut self.answers.buffer, &head, columns, rows, request.form),
+            Some(names) => {
+                let find = |name: &crate::tensor::Name| columns.iter().find(|column| column.name == *name).copied();
+                let asked: Vec<&Column> = names.iter().filter_map(find).collect();
+                json::write_result(&mut self.answers.buffer, &head, &asked, rows, request.form);
+            }
+        }
+        let wants_headers = match self.outlet.headers {
+            HeaderPolicy::Auto => request.has_headers,
+            HeaderPolicy::Always => true,
+            HeaderPolicy::Never => false,
+        };
+        let headers = own.filter(|_| wants_headers).map(|own| AnswerHeaders {
+            copied: if request.has_headers { Copied::Answer } else { Copied::None },
+            own: Arc::clone(own),
+        });
+        let value = Some(start..self.answers.buffer.len());
+        let topic = self.outlet.results;
+        self.answers.entries.push(Answer { topic, message: request.message, key: Some(key), value, headers });
+    }
+
+    /// Answers a message that could not be decoded; an invalid one also becomes a dead letter.
+    pub fn refused(&mut self, refused: &Refused) {
+        self.error(refused.message, refused.id, refused.has_headers, None, &refused.error);
+    }
+
+    /// Answers one request with an error.
+    pub fn error(
+        &mut self,
+        message: usize,
+        id: RequestId,
+        has_headers: bool,
+        model: Option<Model<'_>>,
+        error: &RequestError,
+    ) {
+        let id = self.ids.text(id);
+        let key = self.answers.push_bytes(id.as_bytes());
+        let start = self.answers.buffer.len();
+        json::write_error(&mut self.answers.buffer, id, error);
+        let headers = (self.outlet.headers != HeaderPolicy::Never).then(|| AnswerHeaders {
+            copied: if has_headers { Copied::Answer } else { Copied::None },
+            own: error_headers(error.code(), model),
+        });
+        let value = Some(start..self.answers.buffer.len());
+        let topic = self.outlet.results;
+        self.answers.entries.push(Answer { topic, message, key: Some(key), value, headers });
+        if error.code() == ErrorCode::InvalidRequest {
+            self.dead_letter(message, error);
+        }
+    }
+
+    /// The message, byte for byte, with its origin in headers.
+    fn dead_letter(&mut self, index: usize, error: &RequestError) {
+        let Some(topic) = self.outlet.dead_letters else { return };
+        let message = self.chunk.message(index);
+        let key = message.key.map(|key| self.answers.push_bytes(key));
+        let value = message.payload.map(|payload| self.answers.push_bytes(payload));
+        let own = [
+            ("dead-letter-pipeline", self.outlet.pipeline.clone()),
+            ("dead-letter-topic", self.topics[message.topic].0.to_string()),
+            ("dead-letter-partition", message.partition.to_string()),
+            ("dead-letter-offset", message.offset.to_string()),
+            ("dead-letter-timestamp", message.timestamp.to_string()),
+            ("dead-letter-code", error.code().to_string()),
+            ("dead-letter-reason", error.message().to_owned()),
+        ];
+        let own = own.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
+        let headers = Some(AnswerHeaders { copied: Copied::All, own });
+        self.answers.entries.push(Answer { topic, message: index, key, value, headers });
+    }
+}
+
+fn result_headers(model: Model<'_>) -> OwnHeaders {
+    Arc::new([
+        ("content-type", b"application/json".to_vec()),
+        ("status", b"OK".to_vec()),
+        ("model-name", model.name.as_bytes().to_vec()),
+        ("model-version", model.version.as_bytes().to_vec()),
+        ("model-digest", model.digest.as_bytes().to_vec()),
+    ])
+}
+
+fn error_headers(code: ErrorCode, model: Option<Model<'_>>) -> OwnHeaders {
+    let mut headers =
+        vec![("content-type", b"application/json".to_vec()), ("status", code.as_str().as_bytes().to_vec())];
+    if let Some(model) = model {
+        headers.push(("model-name", model.name.as_bytes().to_vec()));
+        headers.push(("model-version", model.version.as_bytes().to_vec()));
+        headers.push(("model-digest", model.digest.as_bytes().to_vec()));
+    }
+    headers.into()
+}

@@ -1,0 +1,97 @@
+//! Which model versions are in service, and who gets which.
+//!
+//! [`Manager::lease`] is on the path of every group: one atomic load, no lock. What changes the catalogue (loading at the
+//! start, later a watcher) builds a new one and swaps it in; groups under way keep the versions they began with.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+
+use super::servable::{Servable, ServableId};
+use crate::{
+    error::{ErrorCode, RequestError},
+    request::{ModelChoice, VersionChoice},
+    tensor::Name,
+};
+
+/// What became of a version.
+#[derive(Clone)]
+pub enum State {
+    /// In service.
+    Available(Arc<Servable>),
+    /// Not to be served, and why.
+    Failed(Arc<str>),
+}
+
+/// All models and their versions.
+#[derive(Clone, Default)]
+struct Catalog {
+    models: HashMap<Name, BTreeMap<u64, State>>,
+}
+
+/// The models of a worker.
+#[derive(Default)]
+pub struct Manager {
+    catalog: ArcSwap<Catalog>,
+}
+
+impl Manager {
+    /// The version that serves a choice; the lease lasts as long as it is held.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MODEL` for a model or version that is not there, `MODEL_UNAVAILABLE` for one that cannot be served.
+    pub fn lease(&self, choice: &ModelChoice) -> Result<Arc<Servable>, RequestError> {
+        let catalog = self.catalog.load();
+        let name = &choice.name;
+        let unknown = |why: String| RequestError::new(ErrorCode::UnknownModel, why);
+        let Some(versions) = catalog.models.get(name) else {
+            return Err(unknown(format!("there is no model `{name}`")));
+        };
+        let state = match choice.version {
+            VersionChoice::Number(number) => versions.get(&number),
+            VersionChoice::Latest => {
+                let available = versions.values().rev().find(|state| matches!(state, State::Available(_)));
+                available.or_else(|| versions.values().next_back())
+            }
+        };
+        match state {
+            Some(State::Available(servable)) => Ok(Arc::clone(servable)),
+            Some(State::Failed(reason)) => Err(RequestError::new(
+                ErrorCode::ModelUnavailable,
+                format!("model `{name}` cannot be served: {reason}"),
+            )),
+            None => {
+                let numbers: Vec<_> = versions.keys().map(u64::to_string).collect();
+                Err(unknown(format!("model `{name}` has no such version in service; there is {}", numbers.join(", "))))
+            }
+        }
+    }
+
+    /// Sets the state of a version.
+    pub fn set(&self, id: &ServableId, state: State) {
+        self.catalog.rcu(|catalog| {
+            let mut catalog = Catalog::clone(catalog);
+            catalog.models.entry(id.name.clone()).or_default().insert(id.version, state.clone());
+            catalog
+        });
+    }
+
+    /// Every version and its state.
+    pub fn states(&self) -> Vec<(ServableId, State)> {
+        let catalog = self.catalog.load();
+        let mut states: Vec<_> = catalog
+            .models
+            .iter()
+            .flat_map(|(name, versions)| {
+                versions
+                    .iter()
+                    .map(|(version, state)| (ServableId { name: name.clone(), version: *version }, state.clone()))
+            })
+            .collect();
+        states.sort_by(|(left, _), (right, _)| (&left.name, left.version).cmp(&(&right.name, right.version)));
+        states
+    }
+}

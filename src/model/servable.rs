@@ -1,0 +1,216 @@
+//! One version of a model in service: what it takes, what it gives, and the batcher that runs it.
+
+use std::{ops::Range, path::PathBuf, sync::Arc, time::Instant};
+
+use super::batcher::{Batcher, Part, Work};
+use crate::{
+    backend::{BatchAxis, Batching, Signature, TensorSpec, onnx::check_input},
+    error::{ErrorCode, RequestError},
+    request::Group,
+    tensor::{Column, Columns, Name, Tensor, cast::cast},
+};
+
+/// A model and a version of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServableId {
+    pub name: Name,
+    pub version: u64,
+}
+
+impl std::fmt::Display for ServableId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.name, self.version)
+    }
+}
+
+/// A model version that can be run. Dropped when its last user is done.
+pub struct Servable {
+    pub id: ServableId,
+    /// The version as text, for answers.
+    pub version: String,
+    /// First 16 hex digits of the model file's sha256: which bytes made an answer.
+    pub digest: String,
+    pub signature: Signature,
+    pub batching: Batching,
+    /// The version's folder, for the files that steps name.
+    pub folder: PathBuf,
+    /// When it came into service.
+    pub since: Instant,
+    pub batcher: Batcher,
+}
+
+impl Servable {
+    /// Runs the model on a group: its outputs become columns. Requests that cannot be run, or that the model fails on, have
+    /// failed afterwards; all others have outputs. Comes back as one group, or as several where requests had to part: the
+    /// failed ones, or those whose outputs differ in shape.
+    pub async fn predict(&self, mut group: Group) -> Vec<Group> {
+        let mut groups: Vec<Group> = group.split_failed().into_iter().collect();
+        if group.requests.is_empty() {
+            return groups;
+        }
+        match self.work(&group) {
+            Ok(work) => {
+                let parts = self.batcher.run(work).await;
+                groups.extend(attach(group, parts));
+            }
+            Err(error) => {
+                group.fail_all(&error);
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
+    /// The group's columns as the model takes them.
+    fn work(&self, group: &Group) -> Result<Work, RequestError> {
+        let batched = self.batching.axis != BatchAxis::None;
+        let mut inputs = Columns::default();
+        let mut shared = batched;
+        for spec in &self.signature.inputs {
+            match group.columns.find(&spec.name) {
+                Some(column) => inputs.put(fit(column, spec, batched)?),
+                // The graph's default may have any length: nobody else's rows may stand beside it.
+                None if spec.optional => shared = false,
+                None => {
+                    let why = format!("input `{}` is missing; the model takes {}", spec.name, self.inputs());
+                    return Err(RequestError::new(ErrorCode::InvalidInput, why));
+                }
+            }
+        }
+        let requests: Vec<Range<usize>> = group.requests.iter().map(|request| request.rows.clone()).collect();
+        let count = group.rows();
+        let rows = inputs.iter().all(|input| input.tensor.shape().first() == Some(&count));
+        Ok(Work { inputs, requests, rows, shared })
+    }
+
+    /// The inputs and their types, for a sentence.
+    pub fn inputs(&self) -> String {
+        let input = |spec: &TensorSpec| format!("`{}` {spec}", spec.name);
+        self.signature.inputs.iter().map(input).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A column in the datatype that the model takes.
+fn fit(column: &Column, spec: &TensorSpec, batched: bool) -> Result<Column, RequestError> {
+    let invalid = |why: String| RequestError::new(ErrorCode::InvalidInput, why);
+    let datatype = column.tensor.datatype();
+    if datatype == spec.datatype {
+        check_input(spec, &column.tensor, batched).map_err(invalid)?;
+        return Ok(Column { name: spec.name.clone(), ..column.clone() });
+    }
+    let castable = datatype.is_number() && spec.datatype.is_number() && !column.exact;
+    if !castable {
+        return Err(invalid(format!("input `{}`: expected {spec}, got {datatype}", spec.name)));
+    }
+    let elements = cast(column.tensor.elements(), spec.datatype)
+        .map_err(|error| invalid(format!("input `{}`: expected {spec}, but {error}", spec.name)))?;
+    let tensor = Tensor::new(column.tensor.shape().to_vec(), elements).expect("a cast keeps the number of elements");
+    check_input(spec, &tensor, batched).map_err(invalid)?;
+    Ok(Column { name: spec.name.clone(), tensor: Arc::new(tensor), ..column.clone() })
+}
+
+/// Puts the outputs to their requests.
+fn attach(mut group: Group, mut parts: Vec<Part>) -> Vec<Group> {
+    for column in group.columns.iter_mut() {
+        column.answer = false;
+    }
+    fail_overlapped(&mut group, &parts);
+    if group.is_lost() {
+        return vec![group];
+    }
+    let whole = parts.len() == 1 && (group.is_single() || aligned(&parts[0]));
+    let outputs = if whole { parts.pop().and_then(|part| part.outputs.ok()) } else { join(&parts) };
+    match outputs {
+        Some(outputs) => {
+            put(&mut group, outputs);
+            vec![group]
+        }
+        None => split_attach(group, &parts),
+    }
+}
+
+fn put(group: &mut Group, outputs: Vec<Column>) {
+    for output in outputs {
+        group.columns.put(Column { answer: true, ..output });
+    }
+}
+
+/// A request fails if any of its rows did.
+fn fail_overlapped(group: &mut Group, parts: &[Part]) {
+    for part in parts {
+        let Err(error) = &part.outputs else { continue };
+        for request in &mut group.requests {
+            let overlaps = request.rows.start < part.rows.end && part.rows.start < request.rows.end;
+            if overlaps || request.rows == part.rows {
+                request.failure.get_or_insert_with(|| error.clone());
+            }
+        }
+    }
+}
+
+/// Whether the outputs have the rows that the part covers.
+fn aligned(part: &Part) -> bool {
+    part.outputs
+        .as_ref()
+        .is_ok_and(|outputs| outputs.iter().all(|output| output.tensor.shape().first() == Some(&part.rows.len())))
+}
+
+/// All parts in one column for each output, zeros where a part failed; `None` if their shapes do not fit together.
+fn join(parts: &[Part]) -> Option<Vec<Column>> {
+    let model = parts.iter().find_map(|part| part.outputs.as_ref().ok())?;
+    let mut joined: Vec<Column> = model
+        .iter()
+        .map(|output| {
+            let tensor = Tensor::without_rows(output.tensor.datatype(), output.tensor.row_shape());
+            Column { tensor: Arc::new(tensor), ..output.clone() }
+        })
+        .collect();
+    for part in parts {
+        match &part.outputs {
+            Err(_) => joined.iter_mut().for_each(|column| column.tensor_mut().append_zeros(part.rows.len())),
+            Ok(_) if !aligned(part) => return None,
+            Ok(outputs) => {
+                for (column, output) in joined.iter_mut().zip(outputs) {
+                    if column.tensor.row_shape() != output.tensor.row_shape() {
+                        return None;
+                    }
+                    column.tensor_mut().append(&output.tensor, 0..part.rows.len());
+                }
+            }
+        }
+    }
+    Some(joined)
+}
+
+/// Each request with its own outputs, whatever their shapes.
+fn split_attach(group: Group, parts: &[Part]) -> Vec<Group> {
+    let rows: Vec<_> = group.requests.iter().map(|request| request.rows.clone()).collect();
+    let mut singles = group.split();
+    for (single, rows) in singles.iter_mut().zip(rows) {
+        let own: Vec<&Part> = parts
+            .iter()
+            .filter(|part| part.rows == rows || (part.rows.start < rows.end && rows.start < part.rows.end))
+            .collect();
+        let outputs = match own.as_slice() {
+            [part] if part.rows == rows => part.outputs.as_ref().ok().cloned(),
+            // A part that holds several requests has their rows in order, if it has rows at all.
+            [part] if aligned(part) => part.outputs.as_ref().ok().map(|outputs| {
+                let inside = rows.start - part.rows.start..rows.end - part.rows.start;
+                let slice = |output: &Column| Column {
+                    tensor: Arc::new(output.tensor.slice(inside.clone())),
+                    ..output.clone()
+                };
+                outputs.iter().map(slice).collect()
+            }),
+            _ => None,
+        };
+        match outputs {
+            Some(outputs) => put(single, outputs),
+            None => single.fail_all(&RequestError::new(
+                ErrorCode::InferenceFailed,
+                "the model gave parts of this request outputs of different shapes",
+            )),
+        }
+    }
+    singles
+}

@@ -1,0 +1,3 @@
+//! Where model artefacts lie. A folder so far.
+
+pub mod local;

@@ -1,0 +1,267 @@
+//! The journey of one chunk: decode → steps → predict → steps → encode → publish → acknowledge.
+//!
+//! A chunk is a task. Its groups go side by side, so that a slow model holds up no answer but its own; the task ends when the
+//! broker has every answer. A request's fate is its own: whatever goes wrong with it is its answer. What goes wrong with
+//! the worker ends the task with an error, and nothing of the chunk is acknowledged.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use arc_swap::ArcSwap;
+use futures_util::future::try_join_all;
+
+use crate::{
+    broker::{Chunk, kafka::producer::KafkaProducer},
+    codec::{
+        self, Decoded, Intakes, Refused,
+        encode::{Encoder, Model, Outlet},
+    },
+    error::{ErrorCode, RequestError, WorkerError},
+    model::{manager::Manager, servable::Servable},
+    request::{Group, Ids, Route},
+    steps::{
+        Refusals, VersionFiles,
+        program::{Bound, BoundStep, Segment, admit},
+    },
+};
+
+/// A pipeline, ready to run.
+pub struct Pipeline {
+    /// Its name.
+    pub name: String,
+    /// One for each `predict`.
+    pub segments: Vec<Segment>,
+    /// Where its answers go.
+    pub outlet: Outlet,
+    /// Segments bound to the versions that have served them so far.
+    bound: ArcSwap<HashMap<(usize, usize), Arc<Binding>>>,
+}
+
+/// A segment and a version: either they fit, or the reason why not.
+struct Binding {
+    /// Kept so that the key, its address, stays its own.
+    servable: Arc<Servable>,
+    outcome: Result<Arc<Bound>, RequestError>,
+}
+
+/// A group's way through a pipeline: for each segment the version that serves it, and its steps.
+type Plan = Vec<(Arc<Servable>, Arc<Bound>)>;
+
+impl Pipeline {
+    /// A pipeline that has not seen any model yet.
+    pub fn new(name: String, segments: Vec<Segment>, outlet: Outlet) -> Self {
+        Self { name, segments, outlet, bound: ArcSwap::default() }
+    }
+
+    /// The segment's steps beside this version; read from its files the first time.
+    ///
+    /// # Errors
+    /// `MODEL_UNAVAILABLE` if the version does not fit the pipeline.
+    pub fn bind(&self, segment: usize, servable: &Arc<Servable>) -> Result<Arc<Bound>, RequestError> {
+        let key = (segment, Arc::as_ptr(servable) as usize);
+        if let Some(binding) = self.bound.load().get(&key) {
+            return binding.outcome.clone();
+        }
+        let files = VersionFiles { folder: servable.folder.clone() };
+        let outcome = self.segments[segment].bind(&files, &servable.signature).map(Arc::new).map_err(|error| {
+            let why = format!("model `{}` does not fit pipeline `{}`: {error}", servable.id, self.name);
+            RequestError::new(ErrorCode::ModelUnavailable, why)
+        });
+        let binding = Arc::new(Binding { servable: Arc::clone(servable), outcome: outcome.clone() });
+        self.bound.rcu(|bound| {
+            let mut bound = HashMap::clone(bound);
+            bound.insert(key, Arc::clone(&binding));
+            bound
+        });
+        outcome
+    }
+
+    /// Forgets the versions for which `keep` is false.
+    pub fn retain(&self, keep: impl Fn(&Servable) -> bool) {
+        self.bound.rcu(|bound| {
+            let mut bound = HashMap::clone(bound);
+            bound.retain(|_, binding| keep(&binding.servable));
+            bound
+        });
+    }
+
+    fn plan(&self, route: &Route, models: &Manager) -> Result<Plan, RequestError> {
+        let lease = |(segment, choice)| {
+            let servable = models.lease(choice)?;
+            let bound = self.bind(segment, &servable)?;
+            Ok((servable, bound))
+        };
+        route.models.iter().enumerate().map(lease).collect()
+    }
+}
+
+/// What every chunk needs.
+pub struct Worker {
+    /// What decoding must know.
+    pub intakes: Intakes,
+    /// The pipelines in the order of their routes.
+    pub pipelines: Vec<Pipeline>,
+    /// The models.
+    pub models: Arc<Manager>,
+    /// Where answers go.
+    pub producer: KafkaProducer,
+}
+
+impl Worker {
+    /// Takes one chunk from messages to acknowledged answers.
+    ///
+    /// Guarantee: `Ok` only when every message of the chunk has exactly one answer that the broker has acknowledged.
+    ///
+    /// # Errors
+    /// If an answer could not be published: the chunk must not be committed.
+    pub async fn mill(&self, chunk: &Chunk) -> Result<(), WorkerError> {
+        let Decoded { ids, groups, refused } = codec::decode(chunk, &self.intakes);
+        let ids = &ids;
+        let answered = groups.into_iter().map(|group| self.answer(chunk, ids, group));
+        tokio::try_join!(self.answer_refused(chunk, ids, &refused), try_join_all(answered))?;
+        Ok(())
+    }
+
+    /// Takes one group through its pipeline and publishes its answers.
+    async fn answer(&self, chunk: &Chunk, ids: &Ids, mut group: Group) -> Result<(), WorkerError> {
+        let pipeline = &self.pipelines[group.route.pipeline];
+        let plan = pipeline.plan(&group.route, &self.models).and_then(|plan| {
+            let segments: Vec<_> = plan.iter().map(|(_, bound)| Arc::clone(bound)).collect();
+            admit(&mut group, &segments).map_err(|why| RequestError::new(ErrorCode::InvalidInput, why))?;
+            Ok(plan)
+        });
+        let (groups, plan) = match plan {
+            Ok(plan) => (run(&plan, group).await, plan),
+            Err(error) => {
+                group.fail_all(&error);
+                (vec![group], Vec::new())
+            }
+        };
+        let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
+        for group in &groups {
+            encoder.group(group, plan.last().map(|(servable, _)| model_of(servable)));
+        }
+        self.publish(chunk, ids, pipeline, encoder, &groups).await
+    }
+
+    async fn publish(
+        &self,
+        chunk: &Chunk,
+        ids: &Ids,
+        pipeline: &Pipeline,
+        encoder: Encoder<'_>,
+        groups: &[Group],
+    ) -> Result<(), WorkerError> {
+        let published = self.producer.publish(chunk, encoder.finish()).await?;
+        if published.too_large.is_empty() {
+            return Ok(());
+        }
+        // The caller must not wait for nothing: a short error takes the place of the answer that the broker refused.
+        let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
+        for refused in &published.too_large {
+            let request = groups.iter().flat_map(|group| &group.requests).find(|request| {
+                request.message == refused.answer.message && refused.answer.topic == pipeline.outlet.results
+            });
+            let Some(request) = request else {
+                tracing::warn!(
+                    pipeline = pipeline.name,
+                    "a dead letter is larger than its topic allows and is dropped"
+                );
+                continue;
+            };
+            let why = "the answer is larger than the result topic allows; ask for fewer rows or outputs";
+            let error = RequestError::new(ErrorCode::ResponseTooLarge, why);
+            encoder.error(request.message, request.id, request.has_headers, None, &error);
+        }
+        self.producer.publish(chunk, encoder.finish()).await.map(|_| ())
+    }
+
+    /// Answers what could not be decoded.
+    async fn answer_refused(&self, chunk: &Chunk, ids: &Ids, refused: &[Refused]) -> Result<(), WorkerError> {
+        for run in refused.chunk_by(|left, right| left.pipeline == right.pipeline) {
+            let pipeline = &self.pipelines[run[0].pipeline];
+            let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
+            for refused in run {
+                encoder.refused(refused);
+            }
+            self.publish(chunk, ids, pipeline, encoder, &[]).await?;
+        }
+        Ok(())
+    }
+}
+
+fn model_of(servable: &Servable) -> Model<'_> {
+    Model { name: &servable.id.name, version: &servable.version, digest: &servable.digest }
+}
+
+/// Runs a group through all segments. More groups than one may come back: failed requests part from their neighbours before
+/// a model runs, and so do requests whose outputs differ in shape.
+async fn run(plan: &Plan, group: Group) -> Vec<Group> {
+    let mut groups = vec![group];
+    for (servable, bound) in plan {
+        let mut next = Vec::with_capacity(groups.len());
+        for mut group in groups {
+            refuse_unknown_outputs(&mut group, plan);
+            expire(&mut group);
+            apply(&bound.before, &mut group, ErrorCode::PreprocessFailed);
+            next.extend(servable.predict(group).await);
+        }
+        for group in &mut next {
+            apply(&bound.after, group, ErrorCode::PostprocessFailed);
+        }
+        groups = next;
+    }
+    groups
+}
+
+/// Fails the requests whose time is up, before anything is spent on them.
+fn expire(group: &mut Group) {
+    let Some(earliest) = group.requests.iter().map(|request| request.deadline).min() else { return };
+    if earliest == crate::request::Request::NO_DEADLINE {
+        return;
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    for request in group.requests.iter_mut().filter(|request| request.deadline <= now) {
+        let why = "the request's time was up before the model could run";
+        request.failure.get_or_insert_with(|| RequestError::new(ErrorCode::DeadlineExceeded, why));
+    }
+}
+
+/// Fails the requests that ask for outputs which the pipeline does not give.
+fn refuse_unknown_outputs(group: &mut Group, plan: &Plan) {
+    let Some((_, last)) = plan.last() else { return };
+    for request in &mut group.requests {
+        let asked = request.options.as_ref().and_then(|options| options.outputs.as_ref());
+        if let Some(unknown) = asked.and_then(|names| names.iter().find(|name| !last.answer.contains(name))) {
+            let outputs: Vec<_> = last.answer.iter().map(|name| format!("`{name}`")).collect();
+            let why = format!("there is no output `{unknown}`; the pipeline gives {}", outputs.join(", "));
+            request.failure.get_or_insert_with(|| RequestError::new(ErrorCode::InvalidInput, why));
+        }
+    }
+}
+
+/// Applies steps to a group's columns; `code` is what a refused row is answered with. A step that panics is a fault of ours
+/// that its group is answered with, not the end of the worker.
+fn apply(steps: &[BoundStep], group: &mut Group, code: ErrorCode) {
+    for BoundStep { name, step } in steps {
+        if group.is_lost() {
+            return;
+        }
+        let mut refusals = Refusals::default();
+        let columns = &mut group.columns;
+        let outcome = catch_unwind(AssertUnwindSafe(|| step.apply(columns, &mut refusals)));
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => group.fail_all(&RequestError::new(code, format!("step `{name}`: {error}"))),
+            Err(_) => group.fail_all(&RequestError::new(ErrorCode::Internal, format!("step `{name}` panicked"))),
+        }
+        for (row, why) in refusals.into_rows() {
+            group.fail_row(row, RequestError::new(code, format!("step `{name}`: {why}")));
+        }
+    }
+}
