@@ -124,8 +124,8 @@ fn find(client: &BaseConsumer, topic: &str) -> Result<bool, Find> {
 
 fn create(settings: &KafkaSettings, topics: &[String], creation: Creation) -> Result<(), TopicError> {
     let admin: AdminClient<DefaultClientContext> = settings.admin().create().map_err(TopicError::Config)?;
-    let replication = TopicReplication::Fixed(creation.replication);
-    let new: Vec<_> = topics.iter().map(|name| NewTopic::new(name, creation.partitions, replication)).collect();
+    let replication = || TopicReplication::Fixed(creation.replication);
+    let new: Vec<_> = topics.iter().map(|name| NewTopic::new(name, creation.partitions, replication())).collect();
     let options = AdminOptions::new().operation_timeout(Some(LOOK));
     let results = tokio::runtime::Handle::current().block_on(admin.create_topics(&new, &options));
     let unreachable =
