@@ -8,24 +8,25 @@ use crate::{
     request::{Ids, Request, RequestId},
 };
 
-/// The names of the request headers that are read; compared without case.
+/// The names of the request headers that are read; compared without case. Of several names for one thing, any will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderNames {
-    pub model: String,
-    pub version: String,
-    pub timeout: String,
-    pub request_id: String,
+    pub model: Vec<String>,
+    pub version: Vec<String>,
+    pub timeout: Vec<String>,
+    pub request_id: Vec<String>,
     pub reply_topic: Vec<String>,
 }
 
 impl Default for HeaderNames {
     fn default() -> Self {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         Self {
-            model: "model-name".to_owned(),
-            version: "model-version".to_owned(),
-            timeout: "timeout-ms".to_owned(),
-            request_id: "x-request-id".to_owned(),
-            reply_topic: vec!["kafka_replyTopic".to_owned(), "reply-to".to_owned()],
+            model: names(&["model-name"]),
+            version: names(&["model-version"]),
+            timeout: names(&["timeout-ms"]),
+            request_id: names(&["x-request-id"]),
+            reply_topic: names(&["kafka_replyTopic", "reply-to"]),
         }
     }
 }
@@ -62,9 +63,9 @@ impl<'a> Envelope<'a> {
     }
 
     fn take(&mut self, name: &str, value: &'a [u8], names: &HeaderNames) -> Result<(), RequestError> {
-        let is = |ours: &str| name.eq_ignore_ascii_case(ours);
+        let is = |ours: &[String]| ours.iter().any(|ours| name.eq_ignore_ascii_case(ours));
         let invalid = |why: &str| Err(RequestError::new(ErrorCode::InvalidRequest, format!("header `{name}` {why}")));
-        let slot = if is("content-type") {
+        let slot = if name.eq_ignore_ascii_case("content-type") {
             &mut self.content_type
         } else if is(&names.model) {
             &mut self.model
@@ -72,7 +73,7 @@ impl<'a> Envelope<'a> {
             &mut self.version
         } else if is(&names.request_id) {
             &mut self.request_id
-        } else if names.reply_topic.iter().any(|ours| is(ours)) {
+        } else if is(&names.reply_topic) {
             &mut self.reply_topic
         } else if is(&names.timeout) {
             let Some(millis) = from_utf8(value).ok().and_then(|text| text.trim().parse().ok()) else {

@@ -21,6 +21,7 @@ pub mod encode;
 pub mod envelope;
 mod groups;
 pub mod json;
+pub mod manifest;
 
 /// The wire formats; a record's content-type chooses one, else its pipeline's `codec:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

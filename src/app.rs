@@ -1,0 +1,223 @@
+//! The composition root: the one place that builds every part of a worker, runs it, and takes it down again.
+//!
+//! Threads: one consumer (serves the group, takes chunks), one for delivery reports, one for each session of each model, one
+//! for the admin endpoint, and the compute pool, on which every chunk is a task. Nothing that computes runs where it could
+//! delay the group, the admin endpoint or a model.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use futures_util::FutureExt;
+use tokio::{runtime, sync::mpsc};
+
+use crate::{
+    broker::{
+        Chunk,
+        budget::Load,
+        kafka::{
+            consumer::{ConsumerEvents, ConsumerOptions, Drained, KafkaConsumer, Ticket},
+            producer::KafkaProducer,
+            settings::KafkaSettings,
+            topics::{self, Creation},
+        },
+    },
+    config::{PipelineConfig, ServerConfig, Settings},
+    error::WorkerError,
+    worker::Worker,
+};
+
+mod models;
+mod pipelines;
+
+/// What the shutdown keeps back for the commit and the farewell to the group.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long a worker that has failed waits for what is in flight: some of it may still be committed.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A worker, built and not yet running.
+pub struct App {
+    server: ServerConfig,
+    worker: Arc<Worker>,
+    compute: runtime::Runtime,
+    topics: Vec<String>,
+    kafka: KafkaSettings,
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was asked to stop, and did.
+    Stopped(Drained),
+    /// It could not go on.
+    Failed(WorkerError),
+}
+
+impl App {
+    /// Builds every part and loads the models. Blocks until the broker answers, unless `stop` is set.
+    ///
+    /// # Errors
+    /// What keeps a worker from starting: missing topics, an unreadable repository, a port in use.
+    pub fn build(settings: Settings, stop: &AtomicBool) -> anyhow::Result<Self> {
+        let Settings { server, pipelines } = settings;
+        let kafka = kafka_settings(&server);
+        let compute = runtime::Builder::new_multi_thread()
+            .thread_name("compute")
+            .enable_time()
+            .build()
+            .context("the compute pool cannot be started")?;
+        let models = models::load(&server, &pipelines)?;
+        let names = TopicNames::of(&pipelines);
+        compute.block_on(async {
+            let (kafka, creation, all) = (kafka.clone(), creation(&server), names.all());
+            let stop = AtomicBool::new(stop.load(Ordering::Acquire));
+            tokio::task::spawn_blocking(move || topics::ensure(&kafka, &all, creation, &stop)).await
+        })??;
+        let in_flight = server.limits.in_flight_messages.get();
+        let producer = KafkaProducer::new(&kafka.producer(in_flight), &names.outputs)
+            .context("the Kafka producer cannot be created")?;
+        let worker = Worker {
+            intakes: pipelines::intakes(&pipelines, &names.requests)?,
+            pipelines: pipelines::build(&pipelines, &names.outputs),
+            models,
+            producer,
+        };
+        models::report_misfits(&worker);
+        Ok(Self { server, worker: Arc::new(worker), compute, topics: names.requests, kafka })
+    }
+
+    /// Runs until `stop` resolves or the worker fails, and drains.
+    ///
+    /// # Errors
+    /// If the consumer cannot be started.
+    pub fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<Ended> {
+        let limits = &self.server.limits;
+        let chunk = Load { messages: limits.chunk_messages.get(), bytes: limits.chunk_bytes.bytes() as usize };
+        let in_flight = Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() as usize };
+        let patience = Duration::from(self.server.shutdown_timeout).saturating_sub(FAREWELL).max(FAREWELL);
+        let options = ConsumerOptions {
+            topics: self.topics.clone(),
+            chunk,
+            in_flight,
+            commit_interval: self.server.kafka.commit_interval.into(),
+            drain_timeout: patience,
+        };
+        let (failures, mut failed) = mpsc::unbounded_channel();
+        let events = Arc::new(Events {
+            worker: Arc::clone(&self.worker),
+            compute: self.compute.handle().clone(),
+            failures,
+            started: Instant::now(),
+        });
+        let consumer = KafkaConsumer::new(&self.kafka.consumer(in_flight.bytes), options, events)
+            .context("the Kafka consumer cannot be created")?;
+        let stopper = consumer.stopper();
+        let failing = stopper.clone();
+        let (ended, has_ended) = std::sync::mpsc::channel();
+        std::thread::Builder::new()
+            .name("consumer".to_owned())
+            .spawn(move || ended.send(consumer.run(patience)))
+            .context("the consumer's thread cannot be started")?;
+        let worker = Arc::clone(&self.worker);
+        let failure = self.compute.block_on(async move {
+            tokio::select! {
+                () = stop => None,
+                Some(error) = failed.recv() => Some(error),
+                error = failing.failed() => Some(error),
+                error = worker.producer.failed() => Some(error),
+            }
+        });
+        stopper.stop();
+        let patience = if failure.is_some() { LAST_PATIENCE } else { patience + FAREWELL };
+        let drained = has_ended.recv_timeout(patience);
+        self.compute.shutdown_background();
+        match (failure, drained) {
+            (Some(error), _) => Ok(Ended::Failed(error)),
+            (None, Ok(Ok(drained))) => Ok(Ended::Stopped(drained)),
+            (None, Ok(Err(error))) => Err(error).context("the consumer could not subscribe"),
+            (None, Err(_)) => Ok(Ended::Stopped(Drained { complete: false })),
+        }
+    }
+}
+
+/// Turns chunks into tasks.
+struct Events {
+    worker: Arc<Worker>,
+    compute: runtime::Handle,
+    failures: mpsc::UnboundedSender<WorkerError>,
+    started: Instant,
+}
+
+impl ConsumerEvents for Events {
+    fn chunk(&self, chunk: Chunk, ticket: Ticket) {
+        let (worker, failures) = (Arc::clone(&self.worker), self.failures.clone());
+        self.compute.spawn(async move {
+            let milled = AssertUnwindSafe(worker.mill(&chunk)).catch_unwind().await;
+            let failure = match milled {
+                Ok(Ok(())) => return ticket.ack(),
+                Ok(Err(error)) => error,
+                Err(_) => WorkerError::PartEnded("the task of a chunk"),
+            };
+            // The receiver is gone once the worker stops: then nobody needs to be told.
+            let _stopping = failures.send(failure);
+        });
+    }
+
+    fn assigned(&self, partitions: usize) {
+        let since_start = self.started.elapsed();
+        tracing::info!(partitions, since_start = ?since_start, "ready");
+    }
+
+    fn committed(&self, _partitions: usize, _ok: bool) {}
+
+    fn lag(&self, _topic: &str, _partition: i32, _records: i64) {}
+
+    fn forget(&self, _topic: &str, _partition: i32) {}
+}
+
+/// The topics of all pipelines, each once, in the order in which messages and answers name them by index.
+struct TopicNames {
+    requests: Vec<String>,
+    outputs: Vec<String>,
+}
+
+impl TopicNames {
+    fn of(pipelines: &[PipelineConfig]) -> Self {
+        let requests = pipelines.iter().flat_map(|pipeline| pipeline.input.topics.iter().cloned()).collect();
+        let outputs: BTreeSet<String> = pipelines
+            .iter()
+            .flat_map(|pipeline| [Some(&pipeline.output.topic), pipeline.output.dead_letter_topic.as_ref()])
+            .flatten()
+            .cloned()
+            .collect();
+        Self { requests, outputs: outputs.into_iter().collect() }
+    }
+
+    fn all(&self) -> BTreeSet<String> {
+        self.requests.iter().chain(&self.outputs).cloned().collect()
+    }
+}
+
+fn kafka_settings(server: &ServerConfig) -> KafkaSettings {
+    let properties: BTreeMap<_, _> =
+        server.kafka.properties.iter().map(|(name, value)| (name.clone(), value.as_str().to_owned())).collect();
+    KafkaSettings { brokers: server.kafka.brokers.clone(), group: server.kafka.group.clone(), properties }
+}
+
+fn creation(server: &ServerConfig) -> Option<Creation> {
+    let create = &server.kafka.create_topics;
+    // -1 leaves the number to the broker.
+    let or_default = |number: Option<std::num::NonZeroU16>| number.map_or(-1, |number| i32::from(number.get()));
+    create.enabled.then(|| Creation {
+        partitions: or_default(create.partitions),
+        replication: or_default(create.replication),
+    })
+}

@@ -1,0 +1,130 @@
+//! Loads the models that the worker serves, and says which of them do not fit their pipelines.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
+
+use anyhow::Context;
+
+use crate::{
+    backend::{onnx::SessionOptions, probe::BatchingChoice},
+    config::{PipelineConfig, Served, ServerConfig, VersionPolicy},
+    model::{
+        batcher::BatchOptions,
+        loader::{self, LoadOptions},
+        manager::{Manager, State},
+        policy::{self, aspired},
+        servable::ServableId,
+    },
+    request::VersionChoice,
+    steps::predict::{ModelSelector, VersionSelector},
+    store::local::LocalStore,
+    tensor::Name,
+    worker::Worker,
+};
+
+/// Loads every version that should be in service. A model that cannot be loaded stops nothing.
+pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig]) -> anyhow::Result<Arc<Manager>> {
+    let store = LocalStore::open(&server.models.repository)?;
+    let manager = Arc::new(Manager::default());
+    for name in served(server, pipelines, &store)? {
+        let policy = policy_of(server.models.versions_of(&name));
+        let versions = aspired(&policy, &store.versions(&name)?, &pinned(pipelines, &name));
+        if versions.is_empty() {
+            tracing::error!(model = &*name, "no version of this model is in the repository; its requests are answered with UNKNOWN_MODEL");
+        }
+        for version in versions {
+            let id = ServableId { name: name.clone(), version };
+            let Some(folder) = store.version_folder(&name, version) else { continue };
+            manager.set(&id, load_one(&id, &folder, server));
+        }
+    }
+    Ok(manager)
+}
+
+fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig) -> State {
+    let bounds = server.batching.bounds_of(&id.name);
+    let options = LoadOptions {
+        sessions: server.inference.sessions.get(),
+        session: SessionOptions { threads: server.inference.threads.get(), ..SessionOptions::default() },
+        batching: BatchingChoice::Auto,
+        batch: BatchOptions {
+            max_batch_size: bounds.max_batch_size.get(),
+            target_run_time: bounds.target_run_time,
+            max_queue_delay: bounds.max_queue_delay,
+        },
+    };
+    let started = Instant::now();
+    match loader::load(id.clone(), folder, &options, Arc::new(|_| ())) {
+        Ok(servable) => {
+            let batching = servable.batching.reason.as_str();
+            tracing::info!(model = %id, digest = servable.digest, batching, took = ?started.elapsed(), "model loaded");
+            State::Available(Arc::new(servable))
+        }
+        Err(error) => {
+            tracing::error!(model = %id, %error, "this model version cannot be served; its requests are answered with MODEL_UNAVAILABLE");
+            State::Failed(error.to_string().into())
+        }
+    }
+}
+
+/// The models that the server file names, else those that the pipelines name.
+fn served(server: &ServerConfig, pipelines: &[PipelineConfig], store: &LocalStore) -> anyhow::Result<BTreeSet<Name>> {
+    let all = || -> anyhow::Result<BTreeSet<Name>> {
+        let names = store.models().context("the models of the repository cannot be listed")?;
+        Ok(names.into_iter().map(Name::from).collect())
+    };
+    match server.models.served() {
+        Served::All => all(),
+        Served::Only(names) => Ok(names.into_iter().collect()),
+        Served::Named => {
+            let mut names = BTreeSet::new();
+            for selector in pipelines.iter().flat_map(PipelineConfig::predicts).map(|(_, predict)| predict.model()) {
+                match selector {
+                    Ok(ModelSelector::Fixed(name)) => {
+                        names.insert(name);
+                    }
+                    // A pipeline whose requests choose may need any of them.
+                    Ok(ModelSelector::FromRequest) => names.extend(all()?),
+                    Err(problem) => anyhow::bail!(problem),
+                }
+            }
+            Ok(names)
+        }
+    }
+}
+
+/// The versions that pipelines name by number.
+fn pinned(pipelines: &[PipelineConfig], model: &Name) -> Vec<u64> {
+    let version = |(_, predict): (usize, &crate::steps::predict::Config)| match (predict.model(), predict.version()) {
+        (Ok(ModelSelector::Fixed(name)), Ok(VersionSelector::Fixed(VersionChoice::Number(number)))) if name == *model => {
+            Some(number)
+        }
+        _ => None,
+    };
+    pipelines.iter().flat_map(PipelineConfig::predicts).filter_map(version).collect()
+}
+
+fn policy_of(policy: &VersionPolicy) -> policy::VersionPolicy {
+    match policy {
+        VersionPolicy::Latest(count) => policy::VersionPolicy::Latest(count.get() as usize),
+        VersionPolicy::All => policy::VersionPolicy::All,
+        VersionPolicy::Specific(versions) => {
+            policy::VersionPolicy::Specific(versions.iter().map(|version| version.get()).collect())
+        }
+    }
+}
+
+/// Binds every loaded version to the pipelines that name its model, so that a wrong column name or a missing file is known
+/// before the first request.
+pub fn report_misfits(worker: &Worker) {
+    for (id, state) in worker.models.states() {
+        let State::Available(servable) = state else { continue };
+        for pipeline in &worker.pipelines {
+            for (index, segment) in pipeline.segments.iter().enumerate() {
+                let names_it = matches!(segment.predict.model(), Ok(ModelSelector::Fixed(name)) if name == id.name);
+                if names_it && let Err(error) = pipeline.bind(index, &servable) {
+                    tracing::error!(pipeline = pipeline.name, model = %id, "{}", error.message());
+                }
+            }
+        }
+    }
+}
