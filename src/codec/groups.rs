@@ -37,8 +37,9 @@ struct Building {
     single: bool,
 }
 
+/// A column under construction.
 #[derive(Debug)]
-struct Drafted {
+pub struct Drafted {
     name: Name,
     tensor: Tensor,
 }
@@ -130,6 +131,16 @@ impl Building {
 }
 
 impl Drafted {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its row shape, and its elements for appending.
+    pub fn growing(&mut self) -> (&[usize], &mut Elements) {
+        self.tensor.growing()
+    }
+
     fn takes(&self, input: &Announced<'_>) -> bool {
         *self.name == *input.name
             && self.tensor.datatype() == input.datatype
@@ -175,6 +186,21 @@ impl Rows<'_> {
         }
         self.filled += 1;
         Ok(())
+    }
+
+    /// Fills all columns together, for forms that state one instance after another: `write` appends whole rows to every
+    /// column and says how many. `None` if it does, or if the columns did not get as many rows; nothing is added then, and
+    /// the rows are of no use any more.
+    pub fn fill_together(&mut self, write: impl FnOnce(&mut [Drafted]) -> Option<usize>) -> Option<()> {
+        let before = self.group.rows;
+        let columns = &mut self.group.columns[..];
+        let added = write(columns).filter(|&added| columns.iter_mut().all(|column| column.tensor.settle_rows(before + added)));
+        if added.is_none() {
+            columns.iter_mut().for_each(|column| column.tensor.truncate_rows(before));
+        }
+        self.count = Some(added?);
+        self.filled = columns.len();
+        Some(())
     }
 
     /// Whether every column has its rows.

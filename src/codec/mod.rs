@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub use envelope::Envelope;
-pub use groups::{Announced, Groups, Rows};
+pub use groups::{Announced, Drafted, Groups, Rows};
 
 pub mod encode;
 pub mod envelope;

@@ -200,6 +200,21 @@ impl Tensor {
         written
     }
 
+    /// The row shape, and the elements for appending rows whose number shows only at the end: then either
+    /// [`Self::settle_rows`] or [`Self::truncate_rows`] must follow.
+    pub fn growing(&mut self) -> (&[usize], &mut Elements) {
+        (self.shape.get(1..).unwrap_or_default(), &mut self.elements)
+    }
+
+    /// Counts the elements as `rows` rows; `false`, and no change, if they are not as many.
+    pub fn settle_rows(&mut self, rows: usize) -> bool {
+        let whole = self.row_len().checked_mul(rows) == Some(self.elements.len());
+        if whole {
+            self.shape[0] = rows;
+        }
+        whole
+    }
+
     /// Forgets all rows from `rows` on.
     pub fn truncate_rows(&mut self, rows: usize) {
         let keep = rows * self.row_len();

@@ -1,13 +1,98 @@
-//! JSON: Open Inference Protocol v2 and row form.
+//! JSON: Open Inference Protocol v2 and row form, from the text straight into columns, and from columns to text.
+//!
+//! A body is tried on the fast path ([`fast`]), which reads it in one pass into the group that the request before it went
+//! to, and gives up at anything unusual or wrong. Then the complete path ([`body`], [`tensors`], [`rows`]) reads it from
+//! the start; it takes every legal body, and every error is its.
+//!
+//! Guarantee: whatever the fast path takes, the complete path would have taken with the same result. Both read numbers and
+//! strings with the same functions ([`array`], [`number`], [`text`]); they differ in how they find them.
 
-use super::{Draft, Undecodable};
+use std::sync::Arc;
+
+use super::{Draft, Groups, Rows, Undecodable};
+use crate::{
+    error::RequestError,
+    request::{Form, Route},
+};
+use body::Body;
+use fault::{Fault, error, refused};
+pub use write::{AnswerHead, Writer, write_error, write_result};
+
+mod array;
+mod body;
+mod element;
+mod explain;
+mod fast;
+mod fault;
+mod id;
+mod number;
+mod rows;
+mod scan;
+mod tensors;
+#[cfg(test)]
+mod tests;
+mod text;
+mod write;
 
 /// Decodes one body.
 ///
 /// # Errors
-/// `INVALID_REQUEST`, with the id if it could be found.
-pub fn decode(_body: &[u8], _draft: &mut Draft<'_>) -> Result<(), Undecodable> {
-    unimplemented!()
+/// `INVALID_REQUEST`, with the id if it could be found; or what the pipeline says of a choice of model.
+pub fn decode(body: &[u8], draft: &mut Draft<'_>) -> Result<(), Undecodable> {
+    decode_by(body, draft, |text, draft, groups| match fast::decode(text, draft, groups) {
+        Some(()) => Ok(()),
+        None => complete(text, draft, groups),
+    })
+}
+
+fn decode_by(
+    body: &[u8],
+    draft: &mut Draft<'_>,
+    path: impl FnOnce(&str, &mut Draft<'_>, &mut Groups) -> Result<(), RequestError>,
+) -> Result<(), Undecodable> {
+    // Rows borrow the groups while the draft is asked for the request's id.
+    let mut groups = std::mem::take(draft.groups);
+    let outcome = text_of(body).and_then(|text| path(text, draft, &mut groups));
+    *draft.groups = groups;
+    outcome.map_err(|error| Undecodable { id: id::find(body).map(|id| draft.ids.push(&id)), error })
+}
+
+fn text_of(body: &[u8]) -> Result<&str, RequestError> {
+    simdutf8::basic::from_utf8(body).or_else(|_| {
+        std::str::from_utf8(body).map_err(|why| error(format!("the body is no UTF-8 from byte {} on", why.valid_up_to())))
+    })
+}
+
+/// The complete path.
+fn complete(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), RequestError> {
+    place(text, draft, groups).map_err(|fault| fault.into_error(text))
+}
+
+fn place(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), Fault> {
+    let body = Body::read(text)?;
+    let route = draft.route(body.model.as_deref(), body.version.as_deref())?;
+    let (rows, form) = data(text, &body, &route, draft, groups)?;
+    let id = draft.id(body.id.as_deref());
+    rows.commit(draft.request(id, form, body.options));
+    Ok(())
+}
+
+fn data<'g>(
+    text: &str,
+    body: &Body<'_>,
+    route: &Arc<Route>,
+    draft: &Draft<'_>,
+    groups: &'g mut Groups,
+) -> Result<(Rows<'g>, Form), Fault> {
+    match (&body.inputs, body.instances) {
+        (Some(inputs), None) => Ok((tensors::place(text, inputs, route, groups)?, Form::Tensors)),
+        (None, Some(instances)) => {
+            let table = rows::Table::read(text, instances, &draft.intake.unnamed)?;
+            Ok((table.place(text, route, groups)?, Form::Rows))
+        }
+        (Some(_), Some(_)) => Err(refused("a request has `inputs` or `instances`, but both came".to_owned())),
+        (None, None) => Err(refused("a request has `inputs` or `instances`, but neither came".to_owned())),
+    }
 }
 /// Stub until the codec branch lands.
 pub struct AnswerHead<'a> {

@@ -1,0 +1,200 @@
+//! The fast path: one pass over what nearly all requests look like, straight into the columns of the last group.
+//!
+//! Neighbours in a topic mostly have one signature. So the group that the last request went to is taken for this one's
+//! too: each input is compared with the group's next column as its name, shape and datatype come by, and its data are
+//! appended there. `None` means nothing but "read it the other way": the rows are gone again, and the complete path says
+//! what is wrong, if anything is.
+
+use super::{
+    array,
+    body::{self, Key, Seen},
+    element::Element,
+    scan::{Bare, Scanner},
+};
+use crate::{
+    codec::{Announced, Draft, Groups, Routing, Rows},
+    request::{Form, Options},
+    tensor::DataType,
+};
+use instances::instances;
+
+mod instances;
+
+/// What stands beside the data.
+#[derive(Default)]
+struct Head<'a> {
+    id: Option<&'a str>,
+    model: Option<&'a str>,
+    version: Option<&'a str>,
+    options: Option<Options>,
+    seen: Seen,
+    /// Whether the body's choice of model was asked for; it must not change any more.
+    is_routed: bool,
+}
+
+/// Decodes a body that looks like the one before it.
+pub(super) fn decode(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Option<()> {
+    let mut scanner = Scanner::new(text);
+    let (mut head, mut groups, mut data) = (Head::default(), Some(groups), None);
+    taken(scanner.take(b'{'))?;
+    loop {
+        let key = Key::of(scanner.plain()?);
+        taken(scanner.take(b':'))?;
+        match key {
+            None => drop(scanner.skip(Bare::Allowed).ok()?),
+            Some(key) if !head.seen.first(key as u8) => return None,
+            Some(_) if scanner.null() => {}
+            Some(Key::Inputs) => {
+                let mut rows = head.rows(draft, groups.take()?)?;
+                inputs(&mut scanner, &mut rows)?;
+                data = Some((rows, Form::Tensors));
+            }
+            Some(Key::Instances) => {
+                let mut rows = head.rows(draft, groups.take()?)?;
+                rows.fill_together(|columns| instances(&mut scanner, columns, &draft.intake.unnamed))?;
+                data = Some((rows, Form::Rows));
+            }
+            Some(key) => head.part(key, &mut scanner)?,
+        }
+        if !scanner.take(b',') {
+            break;
+        }
+    }
+    taken(scanner.take(b'}'))?;
+    scanner.end().ok()?;
+    let (rows, form) = data?;
+    let id = draft.id(head.id);
+    rows.commit(draft.request(id, form, head.options));
+    Some(())
+}
+
+/// `?` for what must have been there.
+#[inline(always)]
+fn taken(found: bool) -> Option<()> {
+    found.then_some(())
+}
+
+impl<'a> Head<'a> {
+    /// Rows in the last group, if the request goes the same way as that.
+    fn rows<'g>(&mut self, draft: &Draft<'_>, groups: &'g mut Groups) -> Option<Rows<'g>> {
+        match &draft.intake.routing {
+            Routing::Fixed(route) => groups.guess(route),
+            Routing::Chosen(_) => {
+                self.is_routed = true;
+                groups.guess(&draft.route(self.model, self.version).ok()?)
+            }
+        }
+    }
+
+    fn part(&mut self, key: Key, scanner: &mut Scanner<'a>) -> Option<()> {
+        match key {
+            Key::Id => self.id = Some(plain_or_number(scanner)?),
+            Key::Model | Key::Version if self.is_routed => return None,
+            Key::Model => self.model = Some(scanner.plain()?),
+            Key::Version => self.version = Some(plain_or_number(scanner)?),
+            Key::Parameters => {
+                let parameters = body::object(scanner, "", Bare::Refused).ok()?;
+                self.options.get_or_insert_default().parameters = Some(parameters.into());
+            }
+            Key::Outputs => {
+                if let Some(outputs) = body::outputs(scanner).ok()? {
+                    self.options.get_or_insert_default().outputs = Some(outputs);
+                }
+            }
+            Key::Inputs | Key::Instances => unreachable!("data are no part of the head"),
+        }
+        Some(())
+    }
+}
+
+fn plain_or_number<'a>(scanner: &mut Scanner<'a>) -> Option<&'a str> {
+    if scanner.peek()? == b'"' { scanner.plain() } else { scanner.number().ok() }
+}
+
+fn inputs(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
+    taken(scanner.take(b'['))?;
+    loop {
+        input(scanner, rows)?;
+        if !scanner.take(b',') {
+            break;
+        }
+    }
+    taken(scanner.take(b']') && rows.is_complete())
+}
+
+fn input(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
+    let (mut name, mut datatype, mut shape) = (None, None, None);
+    let (mut has_data, mut has_parameters) = (false, false);
+    taken(scanner.take(b'{'))?;
+    loop {
+        let key = scanner.plain()?;
+        taken(scanner.take(b':'))?;
+        match key {
+            "name" if name.is_none() => name = Some(scanner.plain()?),
+            "datatype" if datatype.is_none() => datatype = Some(known(scanner.plain()?)?),
+            "shape" if shape.is_none() => shape = Some(Axes::read(scanner)?),
+            "data" if !has_data => {
+                let shape = shape.as_ref()?.as_slice();
+                taken(rows.expect(&Announced { name: name?, datatype: datatype?, shape }))?;
+                rows.fill(shape, |elements, count| array::data(scanner, shape, count, elements).ok_or(())).ok()?;
+                has_data = true;
+            }
+            "parameters" if !has_parameters => {
+                has_parameters = true;
+                if !scanner.null() {
+                    body::object(scanner, "", Bare::Allowed).ok()?;
+                }
+            }
+            _ => return None,
+        }
+        if !scanner.take(b',') {
+            break;
+        }
+    }
+    taken(scanner.take(b'}') && has_data)
+}
+
+/// The datatype of this name; a `match` compares lengths and words, not thirteen strings in a row.
+fn known(name: &str) -> Option<DataType> {
+    Some(match name {
+        "FP32" => DataType::Fp32,
+        "FP64" => DataType::Fp64,
+        "INT64" => DataType::Int64,
+        "INT32" => DataType::Int32,
+        "BYTES" => DataType::Bytes,
+        "BOOL" => DataType::Bool,
+        _ => return name.parse().ok(),
+    })
+}
+
+/// A shape of few axes, on the stack.
+struct Axes {
+    lengths: [usize; Self::MOST],
+    count: usize,
+}
+
+impl Axes {
+    /// Models have up to five; others go the other way.
+    const MOST: usize = 8;
+
+    fn read(scanner: &mut Scanner<'_>) -> Option<Self> {
+        let mut axes = Self { lengths: [0; Self::MOST], count: 0 };
+        taken(scanner.take(b'['))?;
+        loop {
+            scanner.peek()?;
+            let (length, end) = u64::read(scanner.bytes(), scanner.at())?;
+            scanner.go(end);
+            *axes.lengths.get_mut(axes.count)? = usize::try_from(length).ok()?;
+            axes.count += 1;
+            if !scanner.take(b',') {
+                break;
+            }
+        }
+        taken(scanner.take(b']'))?;
+        Some(axes)
+    }
+
+    fn as_slice(&self) -> &[usize] {
+        &self.lengths[..self.count]
+    }
+}

@@ -1,0 +1,362 @@
+//! A cursor over JSON text: white space, strings, literals and whole values, strictly by RFC 8259.
+//!
+//! Both decoding paths read through it. It never recurses, so that brackets nested a hundred thousand deep are an error
+//! like any other, and it says of broken text where it breaks and what was expected there. The one liberty is Python's:
+//! where a caller allows it, bare `NaN`, `Infinity` and `-Infinity` are values.
+
+use std::borrow::Cow;
+
+use super::{number, text};
+
+/// Where text breaks the grammar, and what it wanted there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    /// Byte offset in the body.
+    pub at: usize,
+    /// What would have been right.
+    pub expected: &'static str,
+}
+
+/// Whether the bare words `NaN`, `Infinity` and `-Infinity` count as values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bare {
+    Allowed,
+    Refused,
+}
+
+/// A position in a text.
+#[derive(Clone, Debug)]
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// The first position from `at` on that holds no white space.
+#[inline(always)]
+pub(super) fn space(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+impl<'a> Scanner<'a> {
+    /// How deep objects and arrays may be nested: as deep as `serde_json` goes, and one bit each in a `u128`.
+    pub const MAX_DEPTH: u32 = 128;
+
+    /// At the start of a text.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// At the byte offset `at` of a text.
+    pub fn starting(text: &'a str, at: usize) -> Self {
+        Self { text, at }
+    }
+
+    /// The byte offset.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The bytes of the whole text.
+    #[inline(always)]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    /// Goes to the byte offset `at`.
+    #[inline(always)]
+    pub fn go(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// The next byte that is no white space; the cursor stands on it. `None` at the end.
+    #[inline(always)]
+    pub fn peek(&mut self) -> Option<u8> {
+        self.at = space(self.bytes(), self.at);
+        self.bytes().get(self.at).copied()
+    }
+
+    /// Takes `byte` if it comes next.
+    #[inline(always)]
+    pub fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes `byte`, which must come next.
+    pub fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Broken> {
+        if self.take(byte) { Ok(()) } else { Err(self.broken(expected)) }
+    }
+
+    /// Takes `null` if it comes next.
+    #[inline(always)]
+    pub fn null(&mut self) -> bool {
+        self.peek() == Some(b'n') && self.word("null")
+    }
+
+    /// A string without escapes, which must come next; the fast path's.
+    #[inline(always)]
+    pub fn plain(&mut self) -> Option<&'a str> {
+        if !self.take(b'"') {
+            return None;
+        }
+        let end = text::stop(self.bytes(), self.at);
+        if self.bytes().get(end) != Some(&b'"') {
+            return None;
+        }
+        let string = self.text.get(self.at..end);
+        self.at = end + 1;
+        string
+    }
+
+    /// A string, which must come next.
+    pub fn string(&mut self) -> Result<Cow<'a, str>, Broken> {
+        self.expect(b'"', "a string")?;
+        let start = self.at;
+        let end = text::stop(self.bytes(), start);
+        if self.bytes().get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok(Cow::Borrowed(&self.text[start..end]));
+        }
+        let mut owned = Vec::new();
+        self.at = text::unescape(self.bytes(), start, &mut owned)?;
+        Ok(Cow::Owned(String::from_utf8(owned).expect("UTF-8 between escapes, and escapes are written as UTF-8")))
+    }
+
+    /// A number's text, which must come next.
+    pub fn number(&mut self) -> Result<&'a str, Broken> {
+        self.peek();
+        let start = self.at;
+        self.at = number::end(self.bytes(), start).ok_or_else(|| self.broken("a number"))?;
+        Ok(&self.text[start..self.at])
+    }
+
+    /// The end of the text, but for white space.
+    pub fn end(&mut self) -> Result<(), Broken> {
+        if self.peek().is_none() { Ok(()) } else { Err(self.broken("the end of the body")) }
+    }
+
+    /// What is wrong here.
+    pub fn broken(&self, expected: &'static str) -> Broken {
+        Broken { at: self.at, expected }
+    }
+
+    /// Walks an object, which must come next: `each` is called with its keys, the cursor on the value.
+    pub fn members<E: From<Broken>>(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.expect(b'{', "`{`")?;
+        if self.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(b':', "`:`")?;
+            each(self, &key)?;
+            if !self.take(b',') {
+                return Ok(self.expect(b'}', "`,` or `}`")?);
+            }
+        }
+    }
+
+    /// Walks an array, which must come next: `each` is called with the index of an entry, the cursor on it. Returns the
+    /// number of entries.
+    pub fn entries<E: From<Broken>>(
+        &mut self,
+        mut each: impl FnMut(&mut Self, usize) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        self.expect(b'[', "`[`")?;
+        if self.take(b']') {
+            return Ok(0);
+        }
+        for index in 0.. {
+            each(self, index)?;
+            if !self.take(b',') {
+                self.expect(b']', "`,` or `]`")?;
+                return Ok(index + 1);
+            }
+        }
+        unreachable!("a text has fewer entries than usize::MAX")
+    }
+
+    /// Skips one value of any kind, which must come next, and returns its text.
+    pub fn skip(&mut self, bare: Bare) -> Result<&'a str, Broken> {
+        self.peek();
+        let start = self.at;
+        let mut nest = Nest::default();
+        loop {
+            self.open_value(&mut nest, bare)?;
+            while !nest.wants_value {
+                if nest.depth == 0 {
+                    return Ok(&self.text[start..self.at]);
+                }
+                self.after_value(&mut nest)?;
+            }
+        }
+    }
+
+    /// A scalar whole, or the opening of an object or array up to its first value.
+    fn open_value(&mut self, nest: &mut Nest, bare: Bare) -> Result<(), Broken> {
+        match self.peek() {
+            Some(open @ (b'{' | b'[')) => {
+                nest.push(open == b'{').ok_or_else(|| self.broken("at most 128 nested brackets"))?;
+                self.at += 1;
+                if self.take(if open == b'{' { b'}' } else { b']' }) {
+                    nest.pop();
+                } else if open == b'{' {
+                    self.key()?;
+                }
+                Ok(())
+            }
+            _ => {
+                nest.wants_value = false;
+                self.scalar(bare)
+            }
+        }
+    }
+
+    /// What follows a value inside an object or array: the next one, or the end.
+    fn after_value(&mut self, nest: &mut Nest) -> Result<(), Broken> {
+        if self.take(b',') {
+            nest.wants_value = true;
+            return if nest.in_object() { self.key() } else { Ok(()) };
+        }
+        if nest.in_object() {
+            self.expect(b'}', "`,` or `}`")?;
+        } else {
+            self.expect(b']', "`,` or `]`")?;
+        }
+        nest.pop();
+        Ok(())
+    }
+
+    fn key(&mut self) -> Result<(), Broken> {
+        self.expect(b'"', "a string as a key")?;
+        self.at = text::skip(self.bytes(), self.at)?;
+        self.expect(b':', "`:`")
+    }
+
+    fn scalar(&mut self, bare: Bare) -> Result<(), Broken> {
+        let known = match self.bytes().get(self.at) {
+            Some(b'"') => {
+                self.at = text::skip(self.bytes(), self.at + 1)?;
+                true
+            }
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            Some(b'N') if bare == Bare::Allowed => self.word("NaN"),
+            Some(b'I') if bare == Bare::Allowed => self.word("Infinity"),
+            Some(b'-') if bare == Bare::Allowed && self.word("-Infinity") => true,
+            _ => {
+                let end = number::end(self.bytes(), self.at);
+                self.at = end.unwrap_or(self.at);
+                end.is_some()
+            }
+        };
+        if known { Ok(()) } else { Err(self.broken("a value")) }
+    }
+
+    #[inline(always)]
+    fn word(&mut self, word: &str) -> bool {
+        let found = self.bytes()[self.at..].starts_with(word.as_bytes());
+        self.at += if found { word.len() } else { 0 };
+        found
+    }
+}
+
+/// Which brackets are open: one bit a level, 1 for an object, the innermost lowest.
+struct Nest {
+    objects: u128,
+    depth: u32,
+    wants_value: bool,
+}
+
+impl Default for Nest {
+    fn default() -> Self {
+        Self { objects: 0, depth: 0, wants_value: true }
+    }
+}
+
+impl Nest {
+    fn push(&mut self, object: bool) -> Option<()> {
+        if self.depth == Scanner::MAX_DEPTH {
+            return None;
+        }
+        self.objects = self.objects << 1 | u128::from(object);
+        self.depth += 1;
+        self.wants_value = true;
+        Some(())
+    }
+
+    fn pop(&mut self) {
+        self.objects >>= 1;
+        self.depth -= 1;
+        self.wants_value = false;
+    }
+
+    fn in_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn skips(text: &str, bare: Bare) -> bool {
+        let mut scanner = Scanner::new(text);
+        scanner.skip(bare).and_then(|_| scanner.end()).is_ok()
+    }
+
+    #[test]
+    fn brackets_nested_beyond_the_limit_are_an_error_at_their_place() {
+        let deep = "[".repeat(100_000);
+        let broken = Scanner::new(&deep).skip(Bare::Refused).unwrap_err();
+        assert_eq!((broken.at, broken.expected), (128, "at most 128 nested brackets"));
+        assert!(skips(&format!("{}1{}", "[".repeat(128), "]".repeat(128)), Bare::Refused));
+    }
+
+    #[test]
+    fn pythons_bare_words_are_values_where_they_are_allowed() {
+        for text in ["NaN", "[Infinity, -Infinity]", "{\"a\": NaN}"] {
+            assert!(skips(text, Bare::Allowed) && !skips(text, Bare::Refused), "{text}");
+        }
+        assert!(!skips("-NaN", Bare::Allowed) && !skips("nan", Bare::Allowed));
+    }
+
+    /// Pieces of JSON in any order: now and then they make a value.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"a\":", "\"a\"", "1", "-", "0.5", "1e5", "e", ".", "true", "null", " ", "\n",
+            "\\u00e9", "\"\\n\"", "\"\\x\"", "\"", "01", "tru", "{\"k\":[1,2]}", "[]", "{}", "\u{7f}", "\u{1}", "é",
+        ]);
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_skipped_is_what_serde_json_takes(text in pieces()) {
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(skips(&text, Bare::Refused), theirs, "{}", text);
+        }
+
+        #[test]
+        fn a_string_is_read_as_serde_json_reads_it(text in r#""([ -~é\x01]|\\[\\"/bfnrtu0]|\\u[dD][89cdCD][0-9a-f]{2}){0,8}"?"#) {
+            let mut scanner = Scanner::new(&text);
+            let ours = scanner.string().ok().filter(|_| scanner.end().is_ok()).map(Cow::into_owned);
+            prop_assert_eq!(ours, serde_json::from_str::<String>(&text).ok());
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What a body means, by `serde_json` and the standard library alone: slow, simple, and written apart from the decoder.
+
+use std::fmt;
+
+use half::f16;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::super::number::to_half;
+use crate::{
+    request::Form,
+    tensor::{DataType, Elements},
+};
+
+/// A request as it should be decoded.
+#[derive(Debug)]
+pub struct Expected {
+    pub id: Option<String>,
+    pub form: Form,
+    pub outputs: Option<Vec<String>>,
+    pub parameters: Option<String>,
+    /// Name, shape, elements.
+    pub columns: Vec<(String, Vec<usize>, Elements)>,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model_version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    inputs: Option<Vec<Input<'a>>>,
+    #[serde(borrow)]
+    outputs: Option<Vec<Output<'a>>>,
+    #[serde(borrow)]
+    instances: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Input<'a> {
+    name: Option<String>,
+    #[serde(borrow)]
+    shape: Option<Vec<&'a RawValue>>,
+    datatype: Option<String>,
+    #[serde(borrow)]
+    parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Output<'a> {
+    name: Option<String>,
+    #[serde(borrow)]
+    parameters: Option<&'a RawValue>,
+}
+
+/// An object's members in order, doubles included.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Collect<'a> {
+            type Value = Members<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect(std::marker::PhantomData))
+    }
+}
+
+/// The meaning of a body; `None` if it must be refused. Bare `NaN` is beyond the oracle.
+pub fn expected(body: &[u8], unnamed: &str) -> Option<Expected> {
+    let body: Body = serde_json::from_slice(body).ok()?;
+    body.model_name.is_none_or(|name| serde_json::from_str::<String>(name.get()).is_ok()).then_some(())?;
+    id(body.model_version)?;
+    let id = id(body.id)?;
+    let is_object = |value: Option<&RawValue>| value.is_none_or(|value| value.get().starts_with('{'));
+    let parameters = body.parameters.map(|parameters| parameters.get().to_owned());
+    let outputs = body.outputs.unwrap_or_default();
+    let mut names = Vec::new();
+    for output in outputs {
+        let name = output.name.filter(|name| !name.is_empty() && !names.contains(name))?;
+        names.push(name);
+        is_object(output.parameters).then_some(())?;
+    }
+    is_object(body.parameters).then_some(())?;
+    let (form, columns) = match (body.inputs, body.instances) {
+        (Some(inputs), None) => {
+            inputs.iter().all(|input| is_object(input.parameters)).then_some(())?;
+            (Form::Tensors, inputs.into_iter().map(input).collect::<Option<Vec<_>>>()?)
+        }
+        (None, Some(instances)) => (Form::Rows, rows(&instances, unnamed)?),
+        _ => return None,
+    };
+    let distinct = (1..columns.len()).all(|index| columns[..index].iter().all(|column| column.0 != columns[index].0));
+    let outputs = (!names.is_empty()).then_some(names);
+    (distinct && !columns.is_empty()).then_some(Expected { id, form, outputs, parameters, columns })
+}
+
+/// A string's contents or a number's text, if there is one.
+fn id(value: Option<&RawValue>) -> Option<Option<String>> {
+    match value.map(RawValue::get) {
+        None => Some(None),
+        Some(text) if text.starts_with('"') => serde_json::from_str(text).ok().map(Some),
+        Some(text) if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => Some(Some(text.to_owned())),
+        Some(_) => None,
+    }
+}
+
+enum Node<'a> {
+    Leaf(&'a str),
+    List(Vec<Node<'a>>),
+}
+
+impl<'a> Node<'a> {
+    fn of(value: &'a RawValue) -> Self {
+        match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
+            Ok(list) => Self::List(list.into_iter().map(Self::of).collect()),
+            Err(_) => Self::Leaf(value.get()),
+        }
+    }
+
+    /// The shape of exact nesting, with all leaves; `None` if ragged.
+    fn flatten(&self, leaves: &mut Vec<&'a str>) -> Option<Vec<usize>> {
+        match self {
+            Self::Leaf(text) => {
+                leaves.push(text);
+                Some(Vec::new())
+            }
+            Self::List(list) => {
+                let mut inner = None;
+                for node in list {
+                    let shape = node.flatten(leaves)?;
+                    if *inner.get_or_insert_with(|| shape.clone()) != shape {
+                        return None;
+                    }
+                }
+                Some(std::iter::once(list.len()).chain(inner.unwrap_or_default()).collect())
+            }
+        }
+    }
+}
+
+fn input(input: Input<'_>) -> Option<(String, Vec<usize>, Elements)> {
+    let name = input.name.filter(|name| !name.is_empty())?;
+    let datatype: DataType = input.datatype?.parse().ok()?;
+    let axis = |axis: &&RawValue| usize::try_from(integer(axis.get())?).ok();
+    let shape = input.shape?.iter().map(axis).collect::<Option<Vec<usize>>>()?;
+    let mut leaves = Vec::new();
+    let found = Node::of(input.data?).flatten(&mut leaves)?;
+    let count = if shape.contains(&0) { 0 } else { shape.iter().try_fold(1_usize, |count, &axis| count.checked_mul(axis))? };
+    // An inner axis of an empty outer one cannot be seen.
+    let nested = found == shape || (leaves.is_empty() && !shape.is_empty() && shape.starts_with(&found) && shape[found.len() - 1] == 0);
+    let flat = found == [count];
+    let endless = count == 0 && shape.first().is_some_and(|&rows| rows > 1 << 20);
+    (!endless && (nested || flat)).then_some((name, shape, elements(datatype, &leaves)?))
+}
+
+fn elements(datatype: DataType, leaves: &[&str]) -> Option<Elements> {
+    fn all<T>(leaves: &[&str], read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+        leaves.iter().map(|leaf| read(leaf)).collect()
+    }
+    macro_rules! integers {
+        ($kind:ident) => {
+            Elements::$kind(all(leaves, |leaf| integer(leaf)?.try_into().ok())?)
+        };
+    }
+    Some(match datatype {
+        DataType::Bool => Elements::Bool(all(leaves, |leaf| leaf.parse().ok())?),
+        DataType::Uint8 => integers!(Uint8),
+        DataType::Uint16 => integers!(Uint16),
+        DataType::Uint32 => integers!(Uint32),
+        DataType::Uint64 => integers!(Uint64),
+        DataType::Int8 => integers!(Int8),
+        DataType::Int16 => integers!(Int16),
+        DataType::Int32 => integers!(Int32),
+        DataType::Int64 => integers!(Int64),
+        DataType::Fp16 => Elements::Fp16(all(leaves, |leaf| {
+            let (double, half) = (float(leaf)?, to_half(float(leaf)?));
+            (half.is_infinite() == double.is_infinite()).then_some(half)
+        })?),
+        DataType::Fp32 => Elements::Fp32(all(leaves, |leaf| match float(leaf)? {
+            double if double.is_nan() || double.is_infinite() => Some(double as f32),
+            _ => leaf.parse().ok().filter(|float: &f32| float.is_finite()),
+        })?),
+        DataType::Fp64 => Elements::Fp64(all(leaves, float)?),
+        DataType::Bytes => {
+            Elements::Bytes(all(leaves, |leaf| serde_json::from_str::<String>(leaf).ok())?.into_iter().collect())
+        }
+    })
+}
+
+fn float(leaf: &str) -> Option<f64> {
+    match serde_json::from_str::<Option<String>>(leaf).ok() {
+        Some(None) => Some(f64::NAN),
+        Some(Some(word)) => match &*word {
+            "NaN" => Some(f64::NAN),
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        None => leaf.parse().ok().filter(|double: &f64| double.is_finite()),
+    }
+}
+
+/// The integer that a number's text is, by arithmetic.
+fn integer(leaf: &str) -> Option<i128> {
+    leaf.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(())?;
+    let (mantissa, exponent) = leaf.split_once(['e', 'E']).unwrap_or((leaf, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut value: i128 = format!("{whole}{fraction}").parse().ok()?;
+    if value == 0 {
+        return Some(0);
+    }
+    let mut exponent = exponent.parse::<i64>().ok()? - fraction.len() as i64;
+    while exponent < 0 {
+        (value % 10 == 0).then_some(())?;
+        (value, exponent) = (value / 10, exponent + 1);
+    }
+    while exponent > 0 {
+        (value, exponent) = (value.checked_mul(10)?, exponent - 1);
+    }
+    Some(value)
+}
+
+fn rows(instances: &[&RawValue], unnamed: &str) -> Option<Vec<(String, Vec<usize>, Elements)>> {
+    let mut features: Vec<(String, Vec<&RawValue>)> = Vec::new();
+    for (index, instance) in instances.iter().enumerate() {
+        let members = match serde_json::from_str::<Members>(instance.get()) {
+            Ok(Members(members)) => members,
+            Err(_) => vec![(String::new(), *instance)],
+        };
+        for (position, (name, value)) in members.iter().enumerate() {
+            members[..position].iter().all(|(other, _)| other != name).then_some(())?;
+            match features.iter_mut().find(|(known, _)| known == name) {
+                Some((_, values)) => values.push(value),
+                None if index == 0 => features.push((name.clone(), vec![value])),
+                None => return None,
+            }
+            (!name.is_empty() || !instance.get().starts_with('{')).then_some(())?;
+        }
+        features.iter().all(|(_, values)| values.len() == index + 1).then_some(())?;
+    }
+    features.into_iter().map(|(name, values)| feature(if name.is_empty() { unnamed.to_owned() } else { name }, &values)).collect()
+}
+
+fn feature(name: String, values: &[&RawValue]) -> Option<(String, Vec<usize>, Elements)> {
+    let (mut leaves, mut row_shape) = (Vec::new(), None);
+    for value in values {
+        let mut shape = Node::of(value).flatten(&mut leaves)?;
+        if shape.is_empty() {
+            shape.push(1);
+        }
+        (*row_shape.get_or_insert_with(|| shape.clone()) == shape).then_some(())?;
+    }
+    let shape = std::iter::once(values.len()).chain(row_shape?).collect();
+    Some((name, shape, elements(datatype(&leaves)?, &leaves)?))
+}
+
+fn datatype(leaves: &[&str]) -> Option<DataType> {
+    let is_special = |leaf: &&str| leaf.starts_with('"') && float(leaf).is_some();
+    let is_text = |leaf: &&str| leaf.starts_with('"') && !is_special(leaf);
+    let is_bool = |leaf: &&str| matches!(*leaf, "true" | "false");
+    let is_null = |leaf: &&str| *leaf == "null";
+    let is_number = |leaf: &&str| leaf.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let is_fraction = |leaf: &&str| is_number(leaf) && leaf.contains(['.', 'e', 'E']);
+    if leaves.iter().any(|leaf| leaf.starts_with('{')) {
+        return None;
+    }
+    if leaves.iter().any(is_bool) {
+        return leaves.iter().all(is_bool).then_some(DataType::Bool);
+    }
+    if leaves.iter().any(is_text) {
+        return leaves.iter().all(|leaf| leaf.starts_with('"')).then_some(DataType::Bytes);
+    }
+    if !leaves.is_empty() && leaves.iter().all(is_special) {
+        return Some(DataType::Bytes);
+    }
+    let integers: Vec<&&str> = leaves.iter().filter(|leaf| is_number(leaf) && !is_fraction(leaf)).collect();
+    let magnitude = |leaf: &&str| leaf.parse().map_or(u128::MAX, i128::unsigned_abs);
+    let largest = integers.iter().map(|leaf| magnitude(leaf)).max().unwrap_or(0);
+    if largest <= 1 << 24 {
+        return Some(DataType::Fp64);
+    }
+    if leaves.iter().any(|leaf| is_fraction(leaf) || is_null(leaf) || is_special(leaf)) {
+        return (largest <= 1 << 53).then_some(DataType::Fp64);
+    }
+    if integers.iter().all(|leaf| leaf.parse::<i64>().is_ok()) {
+        return Some(DataType::Int64);
+    }
+    integers.iter().all(|leaf| leaf.parse::<u64>().is_ok() || **leaf == "-0").then_some(DataType::Uint64)
+}
+
+/// Elements as text that tells all values apart; not-a-number is equal to itself.
+pub fn describe(elements: &Elements) -> String {
+    match elements {
+        Elements::Fp16(halves) => format!("{:?}", halves.iter().map(|half: &f16| half.to_f32()).collect::<Vec<_>>()),
+        other => format!("{other:?}"),
+    }
+}

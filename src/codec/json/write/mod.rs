@@ -1,0 +1,166 @@
+//! Answers as JSON: Open Inference Protocol v2 for named tensors, `predictions` for row form, and errors.
+//!
+//! What all answers of a group share (the model, names, datatypes, shapes but for the first axis) is written once, into
+//! the pieces of a [`Writer`]; an answer is then its id and its numbers between those pieces, appended to the buffer that
+//! all answers of a chunk share. Nothing is built in between.
+
+use std::ops::Range;
+
+use crate::{
+    error::RequestError,
+    request::Form,
+    tensor::{Column, Elements, Tensor},
+};
+
+mod elements;
+mod predictions;
+mod text;
+
+/// What an answer says beside its outputs.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerHead<'a> {
+    /// The request's id.
+    pub id: &'a str,
+    /// The model that answered.
+    pub model: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// The request's parameters, a JSON object, to be echoed.
+    pub parameters: Option<&'a str>,
+}
+
+/// Writes the answers of a group.
+///
+/// Floats are written in the shortest form that reads back to the same value, halves as the `f32` of the same value; what
+/// is whole keeps its `.0`. Not-a-number and the infinities are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Bytes
+/// that are no UTF-8 cannot stand in JSON: each faulty sequence becomes U+FFFD (binary answers carry them unchanged).
+#[derive(Debug)]
+pub struct Writer<'a> {
+    form: Form,
+    /// Up to the id.
+    start: Vec<u8>,
+    outputs: Vec<Output<'a>>,
+}
+
+/// One output, with what stands around its varying parts.
+#[derive(Debug)]
+struct Output<'a> {
+    tensor: &'a Tensor,
+    /// `{"name":"x","shape":[` for tensors, `"x":` for rows.
+    before: Vec<u8>,
+    /// `,3],"datatype":"FP32","data":[` for tensors.
+    after: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer of answers with these outputs.
+    pub fn new<'c: 'a>(model: &str, version: &str, columns: impl IntoIterator<Item = &'c Column>, form: Form) -> Self {
+        let mut start = Vec::with_capacity(64);
+        start.extend_from_slice(b"{\"model_name\":");
+        text::string(&mut start, model.as_bytes());
+        start.extend_from_slice(b",\"model_version\":");
+        text::string(&mut start, version.as_bytes());
+        start.extend_from_slice(b",\"id\":");
+        let outputs = columns.into_iter().map(|column| Output::new(column, form)).collect();
+        Self { form, start, outputs }
+    }
+
+    /// Appends the answer whose rows are `rows` of every column; `None`: the tensors whole, whatever their shapes.
+    ///
+    /// # Panics
+    /// If a column lacks these rows.
+    pub fn write(&self, out: &mut Vec<u8>, id: &str, parameters: Option<&str>, rows: Option<Range<usize>>) {
+        out.extend_from_slice(&self.start);
+        text::string(out, id.as_bytes());
+        if let Some(parameters) = parameters {
+            out.extend_from_slice(b",\"parameters\":");
+            out.extend_from_slice(parameters.as_bytes());
+        }
+        match self.form {
+            Form::Tensors => self.tensors(out, rows),
+            Form::Rows => predictions::write(out, &self.outputs, rows),
+        }
+        out.push(b'}');
+    }
+
+    fn tensors(&self, out: &mut Vec<u8>, rows: Option<Range<usize>>) {
+        out.extend_from_slice(b",\"outputs\":[");
+        for (index, Output { tensor, before, after }) in self.outputs.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(before);
+            let rows = rows.clone().unwrap_or(0..tensor.rows());
+            if !tensor.shape().is_empty() {
+                elements::integer(out, rows.len());
+            }
+            out.extend_from_slice(after);
+            elements::list(out, tensor.elements(), tensor.range_of(&rows));
+            out.extend_from_slice(b"]}");
+        }
+        out.push(b']');
+    }
+}
+
+impl<'a> Output<'a> {
+    fn new(column: &'a Column, form: Form) -> Self {
+        let tensor = &*column.tensor;
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        match form {
+            Form::Rows => {
+                text::string(&mut before, column.name.as_bytes());
+                before.push(b':');
+            }
+            Form::Tensors => {
+                before.extend_from_slice(b"{\"name\":");
+                text::string(&mut before, column.name.as_bytes());
+                before.extend_from_slice(b",\"shape\":[");
+                for &axis in tensor.row_shape() {
+                    after.push(b',');
+                    elements::integer(&mut after, axis);
+                }
+                after.extend_from_slice(b"],\"datatype\":\"");
+                after.extend_from_slice(tensor.datatype().as_str().as_bytes());
+                after.push(b'"');
+                if let Some(classes) = &column.classes {
+                    self::classes(&mut after, classes);
+                }
+                after.extend_from_slice(b",\"data\":[");
+            }
+        }
+        Self { tensor, before, after }
+    }
+}
+
+/// What the entries of the last axis stand for.
+fn classes(out: &mut Vec<u8>, classes: &Elements) {
+    out.extend_from_slice(b",\"parameters\":{\"classes\":[");
+    elements::list(out, classes, 0..classes.len());
+    out.extend_from_slice(b"]}");
+}
+
+/// Appends one answer. Those who write several of a group keep a [`Writer`].
+pub fn write_result(
+    out: &mut Vec<u8>,
+    head: &AnswerHead<'_>,
+    columns: &[&Column],
+    rows: Option<Range<usize>>,
+    form: Form,
+) {
+    let writer = Writer::new(head.model, head.version, columns.iter().copied(), form);
+    writer.write(out, head.id, head.parameters, rows);
+}
+
+/// Appends the answer to a request that failed: `{"id": …, "error": {"code": …, "message": …}}`.
+pub fn write_error(out: &mut Vec<u8>, id: &str, error: &RequestError) {
+    out.extend_from_slice(b"{\"id\":");
+    text::string(out, id.as_bytes());
+    out.extend_from_slice(b",\"error\":{\"code\":\"");
+    out.extend_from_slice(error.code().as_str().as_bytes());
+    out.extend_from_slice(b"\",\"message\":");
+    text::string(out, error.message().as_bytes());
+    out.extend_from_slice(b"}}");
+}
+
+#[cfg(test)]
+mod tests;
