@@ -68,9 +68,8 @@ fn code() -> Vec<(String, String)> {
 
 /// Whether `text` names `word` followed by `::`, as a path that begins there.
 fn names(text: &str, word: &str) -> bool {
-    text.match_indices(&format!("{word}::")).any(|(at, _)| {
-        !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
-    })
+    text.match_indices(&format!("{word}::"))
+        .any(|(at, _)| !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':'))
 }
 
 /// The modules of this crate that a file names: `crate::a` and the heads inside `crate::{a::…, b::…}`.

@@ -8,8 +8,8 @@ use super::{Refused, json};
 use crate::{
     broker::{Answer, AnswerHeaders, Answers, Chunk, Copied, OwnHeaders},
     error::{ErrorCode, RequestError},
-    request::{Group, Ids, Request, RequestId},
-    tensor::Column,
+    request::{Form, Group, Ids, Request, RequestId},
+    tensor::{Column, Name},
 };
 
 /// Which answers have headers. Each header costs about as much as a run of a small model.
@@ -46,7 +46,7 @@ pub struct Model<'a> {
 /// Writes the answers of one group after another.
 pub struct Encoder<'a> {
     chunk: &'a Chunk,
-    topics: &'a [(crate::tensor::Name, usize)],
+    topics: &'a [(Name, usize)],
     ids: &'a Ids,
     outlet: &'a Outlet,
     answers: Answers,
@@ -54,7 +54,7 @@ pub struct Encoder<'a> {
 
 impl<'a> Encoder<'a> {
     /// An encoder for requests of `chunk` that came to one pipeline.
-    pub fn new(chunk: &'a Chunk, topics: &'a [(crate::tensor::Name, usize)], ids: &'a Ids, outlet: &'a Outlet) -> Self {
+    pub fn new(chunk: &'a Chunk, topics: &'a [(Name, usize)], ids: &'a Ids, outlet: &'a Outlet) -> Self {
         Self { chunk, topics, ids, outlet, answers: Answers::default() }
     }
 
@@ -65,12 +65,11 @@ impl<'a> Encoder<'a> {
 
     /// Answers every request of a group; `model` is the last one that ran, or would have.
     pub fn group(&mut self, group: &Group, model: Option<Model<'_>>) {
-        let columns: Vec<&Column> = group.columns.iter().filter(|column| column.answer).collect();
-        let own = model.map(result_headers);
+        let mut results = model.map(|model| Results::new(group, model));
         for request in &group.requests {
-            match (&request.failure, model) {
+            match (&request.failure, results.as_mut()) {
                 (Some(error), _) => self.error(request.message, request.id, request.has_headers, model, error),
-                (None, Some(model)) => self.result(group, request, &columns, model, own.as_ref()),
+                (None, Some(results)) => self.result(results, request),
                 (None, None) => {
                     let error = RequestError::new(ErrorCode::Internal, "no model ran for this request");
                     self.error(request.message, request.id, request.has_headers, None, &error);
@@ -79,41 +78,19 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn result(
-        &mut self,
-        group: &Group,
-        request: &Request,
-        columns: &[&Column],
-        model: Model<'_>,
-        own: Option<&OwnHeaders>,
-    ) {
+    fn result(&mut self, results: &mut Results<'_>, request: &Request) {
         let id = self.ids.text(request.id);
-        let options = request.options.as_deref();
-        let head = json::AnswerHead {
-            id,
-            model: model.name,
-            version: model.version,
-            parameters: options.and_then(|options| options.parameters.as_deref()),
-        };
-        let rows = (!group.is_single()).then(|| request.rows.clone());
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
-        match options.and_then(|options| options.outputs.as_ref()) {
-            None => json::write_result(&mut self.answers.buffer, &head, columns, rows, request.form),
-            Some(names) => {
-                let find = |name: &crate::tensor::Name| columns.iter().find(|column| column.name == *name).copied();
-                let asked: Vec<&Column> = names.iter().filter_map(find).collect();
-                json::write_result(&mut self.answers.buffer, &head, &asked, rows, request.form);
-            }
-        }
+        results.write(&mut self.answers.buffer, id, request);
         let wants_headers = match self.outlet.headers {
             HeaderPolicy::Auto => request.has_headers,
             HeaderPolicy::Always => true,
             HeaderPolicy::Never => false,
         };
-        let headers = own.filter(|_| wants_headers).map(|own| AnswerHeaders {
+        let headers = wants_headers.then(|| AnswerHeaders {
             copied: if request.has_headers { Copied::Answer } else { Copied::None },
-            own: Arc::clone(own),
+            own: results.headers(),
         });
         let value = Some(start..self.answers.buffer.len());
         let topic = self.outlet.results;
@@ -168,6 +145,47 @@ impl<'a> Encoder<'a> {
         let own = own.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
         let headers = Some(AnswerHeaders { copied: Copied::All, own });
         self.answers.entries.push(Answer { topic, message: index, key, value, headers });
+    }
+}
+
+/// What the results of a group have in common, made when the first of them needs it.
+struct Results<'a> {
+    columns: Vec<&'a Column>,
+    /// Whether requests have their own rows of the columns, or the one request has them whole.
+    single: bool,
+    model: Model<'a>,
+    tensors: Option<json::Writer<'a>>,
+    rows: Option<json::Writer<'a>>,
+    headers: Option<OwnHeaders>,
+}
+
+impl<'a> Results<'a> {
+    fn new(group: &'a Group, model: Model<'a>) -> Self {
+        let columns = group.columns.iter().filter(|column| column.answer).collect();
+        Self { columns, single: group.is_single(), model, tensors: None, rows: None, headers: None }
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, id: &str, request: &Request) {
+        let options = request.options.as_deref();
+        let parameters = options.and_then(|options| options.parameters.as_deref());
+        let rows = (!self.single).then(|| request.rows.clone());
+        let Model { name, version, .. } = self.model;
+        if let Some(names) = options.and_then(|options| options.outputs.as_ref()) {
+            let find = |name: &Name| self.columns.iter().find(|column| column.name == *name).copied();
+            let asked = names.iter().filter_map(find);
+            return json::Writer::new(name, version, asked, request.form).write(out, id, parameters, rows);
+        }
+        let slot = match request.form {
+            Form::Tensors => &mut self.tensors,
+            Form::Rows => &mut self.rows,
+        };
+        let writer =
+            slot.get_or_insert_with(|| json::Writer::new(name, version, self.columns.iter().copied(), request.form));
+        writer.write(out, id, parameters, rows);
+    }
+
+    fn headers(&mut self) -> OwnHeaders {
+        Arc::clone(self.headers.get_or_insert_with(|| result_headers(self.model)))
     }
 }
 

@@ -194,7 +194,8 @@ impl Rows<'_> {
     pub fn fill_together(&mut self, write: impl FnOnce(&mut [Drafted]) -> Option<usize>) -> Option<()> {
         let before = self.group.rows;
         let columns = &mut self.group.columns[..];
-        let added = write(columns).filter(|&added| columns.iter_mut().all(|column| column.tensor.settle_rows(before + added)));
+        let added =
+            write(columns).filter(|&added| columns.iter_mut().all(|column| column.tensor.settle_rows(before + added)));
         if added.is_none() {
             columns.iter_mut().for_each(|column| column.tensor.truncate_rows(before));
         }

@@ -28,7 +28,8 @@ impl Manifest {
     /// # Errors
     /// A sentence if it is no JSON of this form, or a path leaves the version's folder.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let manifest: Self = serde_json::from_slice(text).map_err(|error| format!("manifest.json is not valid: {error}"))?;
+        let manifest: Self =
+            serde_json::from_slice(text).map_err(|error| format!("manifest.json is not valid: {error}"))?;
         let inside = |path: &str| {
             !path.is_empty() && !path.contains('\\') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
         };

@@ -1,7 +1,6 @@
 //! Models: which versions should be there, which are, and how groups are run on them.
 
 pub mod batcher;
-pub mod manager;
 mod pace;
 pub mod policy;
 mod queue;

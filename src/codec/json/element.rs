@@ -71,11 +71,7 @@ fn unsigned<T: TryFrom<u64>>(negative: bool, magnitude: u64) -> Option<T> {
 
 #[inline(always)]
 fn signed<T: TryFrom<i64>>(negative: bool, magnitude: u64) -> Option<T> {
-    let value = if negative {
-        0_i64.checked_sub_unsigned(magnitude)?
-    } else {
-        i64::try_from(magnitude).ok()?
-    };
+    let value = if negative { 0_i64.checked_sub_unsigned(magnitude)? } else { i64::try_from(magnitude).ok()? };
     T::try_from(value).ok()
 }
 
@@ -111,6 +107,9 @@ mod tests {
 
     #[test]
     fn booleans_are_words() {
-        assert_eq!((read("true"), read("false"), read::<bool>("1"), read::<bool>("\"true\"")), (Some(true), Some(false), None, None));
+        assert_eq!(
+            (read("true"), read("false"), read::<bool>("1"), read::<bool>("\"true\"")),
+            (Some(true), Some(false), None, None)
+        );
     }
 }

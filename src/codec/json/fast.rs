@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     codec::{Announced, Draft, Groups, Routing, Rows},
-    request::{Form, Options},
+    request::{Form, Options, UNNAMED},
     tensor::DataType,
 };
 use instances::instances;
@@ -51,7 +51,7 @@ pub(super) fn decode(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> 
             }
             Some(Key::Instances) => {
                 let mut rows = head.rows(draft, groups.take()?)?;
-                rows.fill_together(|columns| instances(&mut scanner, columns, &draft.intake.unnamed))?;
+                rows.fill_together(|columns| instances(&mut scanner, columns, UNNAMED))?;
                 data = Some((rows, Form::Rows));
             }
             Some(key) => head.part(key, &mut scanner)?,

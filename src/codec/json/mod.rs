@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::{Draft, Groups, Rows, Undecodable};
 use crate::{
     error::RequestError,
-    request::{Form, Route},
+    request::{Form, Route, UNNAMED},
 };
 use body::Body;
 use fault::{Fault, error, refused};
@@ -59,7 +59,8 @@ fn decode_by(
 
 fn text_of(body: &[u8]) -> Result<&str, RequestError> {
     simdutf8::basic::from_utf8(body).or_else(|_| {
-        std::str::from_utf8(body).map_err(|why| error(format!("the body is no UTF-8 from byte {} on", why.valid_up_to())))
+        std::str::from_utf8(body)
+            .map_err(|why| error(format!("the body is no UTF-8 from byte {} on", why.valid_up_to())))
     })
 }
 
@@ -87,26 +88,10 @@ fn data<'g>(
     match (&body.inputs, body.instances) {
         (Some(inputs), None) => Ok((tensors::place(text, inputs, route, groups)?, Form::Tensors)),
         (None, Some(instances)) => {
-            let table = rows::Table::read(text, instances, &draft.intake.unnamed)?;
+            let table = rows::Table::read(text, instances, UNNAMED)?;
             Ok((table.place(text, route, groups)?, Form::Rows))
         }
         (Some(_), Some(_)) => Err(refused("a request has `inputs` or `instances`, but both came".to_owned())),
         (None, None) => Err(refused("a request has `inputs` or `instances`, but neither came".to_owned())),
     }
 }
-/// Stub until the codec branch lands.
-pub struct AnswerHead<'a> {
-    pub id: &'a str,
-    pub model: &'a str,
-    pub version: &'a str,
-    pub parameters: Option<&'a str>,
-}
-pub fn write_result(
-    _out: &mut Vec<u8>,
-    _head: &AnswerHead<'_>,
-    _columns: &[&crate::tensor::Column],
-    _rows: Option<std::ops::Range<usize>>,
-    _form: crate::request::Form,
-) {
-}
-pub fn write_error(_out: &mut Vec<u8>, _id: &str, _error: &crate::error::RequestError) {}

@@ -339,8 +339,36 @@ mod tests {
     /// Pieces of JSON in any order: now and then they make a value.
     fn pieces() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
-            "{", "}", "[", "]", ",", ":", "\"a\":", "\"a\"", "1", "-", "0.5", "1e5", "e", ".", "true", "null", " ", "\n",
-            "\\u00e9", "\"\\n\"", "\"\\x\"", "\"", "01", "tru", "{\"k\":[1,2]}", "[]", "{}", "\u{7f}", "\u{1}", "é",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"a\":",
+            "\"a\"",
+            "1",
+            "-",
+            "0.5",
+            "1e5",
+            "e",
+            ".",
+            "true",
+            "null",
+            " ",
+            "\n",
+            "\\u00e9",
+            "\"\\n\"",
+            "\"\\x\"",
+            "\"",
+            "01",
+            "tru",
+            "{\"k\":[1,2]}",
+            "[]",
+            "{}",
+            "\u{7f}",
+            "\u{1}",
+            "é",
         ]);
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
     }

@@ -37,14 +37,7 @@ struct Outcome {
 }
 
 fn intake(routing: Routing) -> Intake {
-    Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing,
-        timeout: None,
-        headers: HeaderNames::default(),
-        unnamed: "unnamed".into(),
-    }
+    Intake { pipeline: 0, format: Format::Json, routing, timeout: None, headers: HeaderNames::default() }
 }
 
 fn route(model: &str, version: &str) -> Arc<Route> {

@@ -16,7 +16,7 @@ fn compare(outcome: &Outcome, message: usize, body: &str) -> Result<(), TestCase
     let requests = outcome.groups.iter().flat_map(|group| group.requests.iter().map(move |request| (group, request)));
     let mut found = requests.filter(|(_, request)| request.message == message);
     let refused: Vec<_> = outcome.refused.iter().filter(|(index, ..)| *index == message).collect();
-    let Some(expected) = expected(body.as_bytes(), "unnamed") else {
+    let Some(expected) = expected(body.as_bytes(), crate::request::UNNAMED) else {
         prop_assert!(found.next().is_none(), "taken: {body}");
         prop_assert_eq!(refused.len(), 1);
         prop_assert_eq!(refused[0].2.code(), ErrorCode::InvalidRequest);
@@ -68,7 +68,11 @@ fn check_books(outcome: &Outcome, messages: usize) -> Result<(), TestCaseError> 
 
 /// A body with some bytes changed, cut off or doubled.
 fn mutated() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let edit = (any::<prop::sample::Index>(), prop_oneof![any::<u8>(), prop::sample::select(&b"{}[]\",:0e.-\\ntN "[..])], 0..5_u8);
+    let edit = (
+        any::<prop::sample::Index>(),
+        prop_oneof![any::<u8>(), prop::sample::select(&b"{}[]\",:0e.-\\ntN "[..])],
+        0..5_u8,
+    );
     (chunk(), vec(vec(edit, 0..3), 5)).prop_map(|(bodies, edits)| {
         let spoil = |(body, edits): (String, Vec<(prop::sample::Index, u8, u8)>)| {
             let mut body = body.into_bytes();

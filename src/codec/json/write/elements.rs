@@ -72,15 +72,15 @@ pub(super) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 /// Appends elements with commas between them.
 pub(super) fn list(out: &mut Vec<u8>, elements: &Elements, range: Range<usize>) {
     each_elements!(elements,
-        vector => numbers(out, &vector[range]),
-        strings => {
-            for (index, at) in range.enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                text::string(out, strings.at(at));
+    vector => numbers(out, &vector[range]),
+    strings => {
+        for (index, at) in range.enumerate() {
+            if index > 0 {
+                out.push(b',');
             }
-        });
+            text::string(out, strings.at(at));
+        }
+    });
 }
 
 fn numbers<T: Print>(out: &mut Vec<u8>, values: &[T]) {
