@@ -38,7 +38,6 @@ pub fn run(brokers: &str, group: &str, requests: &str, results: &str) -> ! {
         &[
             ("group.id", group),
             ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "earliest"),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("fetch.queue.backoff.ms", "10"),
@@ -93,7 +92,6 @@ unsafe fn echo(
             for message in &batch {
                 let message = **message;
                 if message.err == OK {
-                    sys::rd_kafka_offset_store_message(&message);
                     out.push(sys::rd_kafka_message_t { partition: 0, _private: ptr::null_mut::<c_void>(), ..message });
                 }
             }
