@@ -91,6 +91,18 @@ impl Request {
     pub const NO_DEADLINE: i64 = i64::MAX;
 }
 
+/// What [`is_model_name`] asks for, for a sentence.
+pub const MODEL_NAME_RULE: &str = "a name is one folder of the repository, without `/`, `\\`, `..` or control characters, and does not start with `.`";
+
+/// Whether `name` may be a model's: one folder of the repository and nothing outside it. Files and requests are held to the
+/// same rule.
+pub fn is_model_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('.')
+        && !name.contains("..")
+        && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
+}
+
 /// Which version of a model a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum VersionChoice {
@@ -188,6 +200,16 @@ mod tests {
         let failed: Vec<_> = group.requests.iter().map(|request| request.failure.is_some()).collect();
         assert_eq!(failed, [false, false, true]);
         assert!(!group.is_lost());
+    }
+
+    #[test]
+    fn a_model_name_cannot_leave_the_repository() {
+        for right in ["iris", "churn-7", "Größe v2", "a.b", "*"] {
+            assert!(is_model_name(right), "{right}");
+        }
+        for wrong in ["", ".", "..", ".hidden", "a/b", "/etc", "a\\b", "a..b", "a\0", "a\n"] {
+            assert!(!is_model_name(wrong), "{wrong:?}");
+        }
     }
 
     #[test]
