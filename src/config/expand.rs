@@ -20,8 +20,25 @@ const MAX_DEPTH: usize = 8;
 pub struct Expansion {
     /// The values that held a variable, as they were written.
     pub written: BTreeMap<KeyPath, String>,
+    /// The variables that were put in, by their text.
+    pub variables: BTreeMap<String, String>,
     /// Variables that are not there, and what looks like a variable and is none.
     pub problems: Vec<Problem>,
+}
+
+impl Expansion {
+    /// A sentence about the value at `path` in which variables stand instead of their text.
+    pub fn conceal(&self, path: &KeyPath, sentence: &str) -> String {
+        // What is shorter is no secret, and may stand in any word.
+        const SECRET_LEN: usize = 4;
+        let mut concealed = sentence.to_owned();
+        if self.written.keys().any(|written| written.touches(path)) {
+            for (text, name) in self.variables.iter().filter(|(text, _)| text.len() >= SECRET_LEN) {
+                concealed = concealed.replace(text.as_str(), &format!("${{{name}}}"));
+            }
+        }
+        concealed
+    }
 }
 
 /// Expands every text value of `value` in place. A value with a problem stays as it was written.
@@ -44,8 +61,9 @@ fn expand_inside(value: &mut Value, path: &KeyPath, environment: &Environment, e
             }
         }
         Value::String(text) if text.contains("${") => {
-            let mut problems = Vec::new();
-            let expanded = expand_text(text, environment, 0, &mut problems);
+            let mut reader = Reader { environment, variables: &mut expansion.variables, problems: Vec::new() };
+            let expanded = reader.expand(text, 0);
+            let problems = reader.problems;
             expansion.written.insert(path.clone(), text.clone());
             if problems.is_empty() {
                 *text = expanded;
@@ -56,58 +74,68 @@ fn expand_inside(value: &mut Value, path: &KeyPath, environment: &Environment, e
     }
 }
 
-fn expand_text(text: &str, environment: &Environment, depth: usize, problems: &mut Vec<String>) -> String {
-    let mut expanded = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(dollar) = rest.find('$') {
-        expanded.push_str(&rest[..dollar]);
-        rest = &rest[dollar..];
-        if let Some(after) = rest.strip_prefix("$${") {
-            expanded.push_str("${");
-            rest = after;
-        } else if let Some(after) = rest.strip_prefix("${") {
-            let Some(end) = closing_brace(after) else {
-                problems.push(format!("`{rest}` has no closing `}}`; for a `${{` that stays, write `$${{`"));
-                return expanded;
-            };
-            expanded.push_str(&variable(&after[..end], environment, depth, problems));
-            rest = &after[end + 1..];
-        } else {
-            expanded.push('$');
-            rest = &rest[1..];
-        }
-    }
-    expanded.push_str(rest);
-    expanded
+struct Reader<'a> {
+    environment: &'a Environment,
+    variables: &'a mut BTreeMap<String, String>,
+    problems: Vec<String>,
 }
 
-/// The text of `NAME` or `NAME:-default`; nothing, and a problem, if there is none.
-fn variable(inside: &str, environment: &Environment, depth: usize, problems: &mut Vec<String>) -> String {
-    let (name, default) = match inside.split_once(":-") {
-        Some((name, default)) => (name, Some(default)),
-        None => (inside, None),
-    };
-    if !is_variable_name(name) || depth > MAX_DEPTH {
-        problems.push(format!(
-            "`${{{inside}}}` is no variable: write `${{NAME}}` or `${{NAME:-default}}`, \
-             and `$${{` for a `${{` that stays"
-        ));
-        return String::new();
-    }
-    match (environment(name), default) {
-        // As in a shell, `:-` stands in for an empty variable, too.
-        (Ok(text), None) => text,
-        (Ok(text), Some(_)) if !text.is_empty() => text,
-        (Err(VarError::NotUnicode(_)), _) => {
-            problems.push(format!("the environment variable `{name}` is no UTF-8 text"));
-            String::new()
+impl Reader<'_> {
+    fn expand(&mut self, text: &str, depth: usize) -> String {
+        let mut expanded = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(dollar) = rest.find('$') {
+            expanded.push_str(&rest[..dollar]);
+            rest = &rest[dollar..];
+            if let Some(after) = rest.strip_prefix("$${") {
+                expanded.push_str("${");
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("${") {
+                let Some(end) = closing_brace(after) else {
+                    self.problems.push(format!("`{rest}` has no closing `}}`; for a `${{` that stays, write `$${{`"));
+                    return expanded;
+                };
+                expanded.push_str(&self.variable(&after[..end], depth));
+                rest = &after[end + 1..];
+            } else {
+                expanded.push('$');
+                rest = &rest[1..];
+            }
         }
-        (_, Some(default)) => expand_text(default, environment, depth + 1, problems),
-        (Err(VarError::NotPresent), None) => {
-            problems.push(format!(
-                "the environment variable `{name}` is not set; set it, or give a default: `${{{name}:-…}}`"
+        expanded.push_str(rest);
+        expanded
+    }
+
+    /// The text of `NAME` or `NAME:-default`; nothing, and a problem, if there is none.
+    fn variable(&mut self, inside: &str, depth: usize) -> String {
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        if !is_variable_name(name) || depth > MAX_DEPTH {
+            self.problems.push(format!(
+                "`${{{inside}}}` is no variable: write `${{NAME}}` or `${{NAME:-default}}`, \
+             and `$${{` for a `${{` that stays"
             ));
-            String::new()
+            return String::new();
+        }
+        match ((self.environment)(name), default) {
+            // As in a shell, `:-` stands in for an empty variable, too.
+            (Ok(text), default) if default.is_none() || !text.is_empty() => {
+                self.variables.insert(text.clone(), name.to_owned());
+                text
+            }
+            (Err(VarError::NotUnicode(_)), _) => {
+                self.problems.push(format!("the environment variable `{name}` is no UTF-8 text"));
+                String::new()
+            }
+            (_, Some(default)) => self.expand(default, depth + 1),
+            (_, None) => {
+                self.problems.push(format!(
+                    "the environment variable `{name}` is not set; set it, or give a default: `${{{name}:-…}}`"
+                ));
+                String::new()
+            }
         }
     }
 }

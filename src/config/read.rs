@@ -14,7 +14,7 @@ use serde_path_to_error::Segment;
 
 use super::{
     document,
-    expand::{Environment, expand},
+    expand::{Environment, Expansion, expand},
     lines::{line_of, line_of_duplicate},
     pipeline::PipelineConfig,
     problem::{FileProblem, KeyPath, Problem},
@@ -49,6 +49,7 @@ pub struct FileRead<T> {
     /// What is wrong.
     pub problems: Vec<FileProblem>,
     text: String,
+    expansion: Expansion,
     mended: Vec<KeyPath>,
 }
 
@@ -65,7 +66,7 @@ impl<T: Settings> FileRead<T> {
 
     /// Reads the text of a file.
     pub fn of_text(file: &Path, text: String, environment: &Environment) -> Self {
-        let mut read = Self { file: file.to_owned(), settings: None, problems: Vec::new(), text, mended: Vec::new() };
+        let mut read = Self::empty(file, text);
         match document::parse(&read.text) {
             Ok(document) => read.settle(document, environment),
             Err(error) => {
@@ -76,6 +77,23 @@ impl<T: Settings> FileRead<T> {
         read
     }
 
+    fn failed(file: &Path, sentence: impl Into<String>) -> Self {
+        let mut read = Self::empty(file, String::new());
+        read.problems.push(FileProblem::of_file(file, sentence));
+        read
+    }
+
+    fn empty(file: &Path, text: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            settings: None,
+            problems: Vec::new(),
+            text,
+            expansion: Expansion::default(),
+            mended: Vec::new(),
+        }
+    }
+
     /// Adds what a later look found, except for places that have been mended.
     pub fn add(&mut self, problems: impl IntoIterator<Item = Problem>) {
         let fresh = |problem: &Problem| !self.mended.iter().any(|mended| mended.touches(&problem.path));
@@ -84,24 +102,21 @@ impl<T: Settings> FileRead<T> {
     }
 
     fn place(&mut self, problems: Vec<Problem>) {
-        for problem in problems {
+        for mut problem in problems {
             let line = line_of(&self.text, &problem.path);
+            problem.sentence = self.expansion.conceal(&problem.path, &problem.sentence);
             self.problems.push(FileProblem { file: self.file.clone(), line, problem });
         }
-    }
-
-    fn failed(file: &Path, sentence: impl Into<String>) -> Self {
-        let problems = vec![FileProblem::of_file(file, sentence)];
-        Self { file: file.to_owned(), settings: None, problems, text: String::new(), mended: Vec::new() }
     }
 
     fn settle(&mut self, document: document::Document, environment: &Environment) {
         let mut value = document.value;
         self.add_duplicates(&document.duplicates);
-        let expansion = expand(&mut value, environment);
-        self.mended.extend(expansion.problems.iter().map(|problem| problem.path.clone()));
-        self.place(expansion.problems);
-        let mended = Shape::of::<T>().mend(&mut value, &expansion.written);
+        self.expansion = expand(&mut value, environment);
+        let problems = std::mem::take(&mut self.expansion.problems);
+        self.mended.extend(problems.iter().map(|problem| problem.path.clone()));
+        self.place(problems);
+        let mended = Shape::of::<T>().mend(&mut value, &self.expansion.written);
         self.add(mended.problems);
         self.mended.extend(mended.places);
         match serde_path_to_error::deserialize::<_, T>(value) {
