@@ -1,7 +1,10 @@
 //! modelmill: predictions from Kafka to Kafka through ONNX models.
+pub mod app;
 pub mod backend;
 pub mod broker;
+pub mod cli;
 pub mod codec;
+pub mod config;
 pub mod error;
 pub mod model;
 pub mod request;

@@ -1,1 +1,16 @@
-fn main() {}
+//! modelmill: arguments in, one subcommand, an exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use modelmill::cli::{self, Cli, Command};
+
+fn main() -> ExitCode {
+    let Cli { command, log: _ } = Cli::parse();
+    let outcome = match command {
+        Command::Check(args) => cli::check::run(&args),
+        Command::Schema(args) => cli::schema::run(&args),
+        Command::Completions(args) => cli::completions::run(&args),
+    };
+    outcome.unwrap_or_else(|error| cli::fail(&error))
+}

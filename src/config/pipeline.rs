@@ -1,0 +1,256 @@
+//! `pipeline.yaml`: what is computed, from the request topics through the steps to the result topic.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    headers::HeaderNames,
+    problem::{KeyPath, Problem},
+    units::HumanDuration,
+};
+use crate::steps::{
+    StepConfig,
+    predict::{self, GlobSet, glob_set},
+};
+
+/// The longest name of a topic that Kafka takes.
+const TOPIC_LEN: usize = 249;
+
+/// What is computed: requests of some topics go through steps, answers go to another topic.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineConfig {
+    /// The pipeline's name in logs and metrics; unique among the pipelines of a worker.
+    pub name: String,
+    /// Where requests come from and how they are read.
+    pub input: InputConfig,
+    /// Where answers go and what they carry.
+    pub output: OutputConfig,
+    /// What happens to requests, in this order; each entry is one step by its name.
+    pub steps: Vec<StepConfig>,
+    /// The time budget of a request that brings none, from its record's timestamp on.
+    #[serde(default = "half_a_minute")]
+    pub timeout: HumanDuration,
+}
+
+fn half_a_minute() -> HumanDuration {
+    HumanDuration::from_secs(30)
+}
+
+/// Where requests come from and how they are read.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct InputConfig {
+    /// The request topics. A topic belongs to one pipeline.
+    pub topics: Vec<String>,
+    /// How a record without a `content-type` header is read.
+    #[serde(default)]
+    pub codec: Codec,
+    /// The headers that say something about a request, in any case of letters; the first one present counts.
+    #[serde(default)]
+    pub headers: HeaderNames,
+}
+
+/// A format of request bodies.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    /// The Open Inference Protocol v2, or rows.
+    #[default]
+    Json,
+}
+
+/// Where answers go and what they carry.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct OutputConfig {
+    /// The result topic: one answer for each request, success or error, keyed by the request's id.
+    pub topic: String,
+    /// Where records that cannot be decoded are kept byte for byte, besides their answer. `null`: they are only answered.
+    #[serde(default)]
+    pub dead_letter_topic: Option<String>,
+    /// Which answers carry headers.
+    #[serde(default)]
+    pub headers: HeaderPolicy,
+    /// Globs of the topics that a request's reply header may name; empty: none.
+    #[serde(default)]
+    pub reply_topics: Vec<String>,
+}
+
+/// Which answers carry headers.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderPolicy {
+    /// Answers to requests that had headers, and errors.
+    #[default]
+    Auto,
+    /// Every answer.
+    Always,
+    /// No answer.
+    Never,
+}
+
+impl PipelineConfig {
+    /// The defaults around what has none: one request topic, one result topic, and steps.
+    pub fn new(
+        name: impl Into<String>,
+        requests: impl Into<String>,
+        results: impl Into<String>,
+        steps: Vec<StepConfig>,
+    ) -> Self {
+        let input =
+            InputConfig { topics: vec![requests.into()], codec: Codec::default(), headers: HeaderNames::default() };
+        let output = OutputConfig {
+            topic: results.into(),
+            dead_letter_topic: None,
+            headers: HeaderPolicy::default(),
+            reply_topics: Vec::new(),
+        };
+        Self { name: name.into(), input, output, steps, timeout: half_a_minute() }
+    }
+
+    /// The `predict` steps with their places in `steps`.
+    pub fn predicts(&self) -> impl Iterator<Item = (usize, &predict::Config)> {
+        self.steps.iter().enumerate().filter_map(|(index, step)| match step {
+            StepConfig::Predict(config) => Some((index, config)),
+            _ => None,
+        })
+    }
+
+    /// Every rule that the types alone cannot hold.
+    pub fn validate(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !is_kafka_name(&self.name) {
+            let sentence =
+                format!("`{}` is no pipeline name: use letters, digits, `.`, `_` and `-`", self.name.escape_debug());
+            problems.push(Problem::new("name", sentence));
+        }
+        problems.extend(self.input.problems());
+        problems.extend(self.output.problems());
+        problems.extend(self.loop_problems());
+        problems.extend(self.step_problems());
+        if self.timeout.is_zero() {
+            problems.push(Problem::new("timeout", "must be longer than 0, or every request would be late"));
+        }
+        problems
+    }
+
+    /// A pipeline that reads what it writes would answer its own answers for ever.
+    fn loop_problems(&self) -> Vec<Problem> {
+        let at = KeyPath::from("output");
+        let mut problems = Vec::new();
+        for (key, topic) in
+            [("topic", Some(&self.output.topic)), ("dead_letter_topic", self.output.dead_letter_topic.as_ref())]
+        {
+            if let Some(topic) = topic.filter(|topic| self.input.topics.contains(topic)) {
+                let sentence =
+                    format!("`{topic}` is also among `input.topics`: the pipeline would read what it writes, for ever");
+                problems.push(Problem::new(at.key(key), sentence));
+            }
+        }
+        problems
+    }
+
+    fn step_problems(&self) -> Vec<Problem> {
+        let at = KeyPath::from("steps");
+        let mut problems = Vec::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            let path = at.index(index).key(&step_name(step));
+            problems.extend(step.problems().into_iter().map(|sentence| Problem::new(path.clone(), sentence)));
+        }
+        if self.predicts().next().is_none() {
+            problems
+                .push(Problem::new(at, "has no `predict`: add `- predict: {model: NAME}` where the model is to run"));
+        }
+        problems
+    }
+}
+
+/// The name under which a step stands in a file: `predict`.
+pub fn step_name(step: &StepConfig) -> String {
+    match serde_json::to_value(step) {
+        Ok(serde_json::Value::Object(entries)) => entries.keys().next().cloned().unwrap_or_default(),
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+impl InputConfig {
+    fn problems(&self) -> Vec<Problem> {
+        let at = KeyPath::from("input");
+        let mut problems = self.headers.problems(&at.key("headers"));
+        if self.topics.is_empty() {
+            problems.push(Problem::new(at.key("topics"), "lists no topic: name at least one to read requests from"));
+        }
+        for (index, topic) in self.topics.iter().enumerate() {
+            let path = at.key("topics").index(index);
+            problems.extend(topic_problem(topic, &path));
+            if self.topics[..index].contains(topic) {
+                problems.push(Problem::new(path, format!("`{topic}` is listed twice")));
+            }
+        }
+        problems
+    }
+}
+
+impl OutputConfig {
+    /// The topics that a request's reply header may name.
+    ///
+    /// # Errors
+    /// One sentence for each glob that is none, with its place in `reply_topics`.
+    pub fn reply_topics(&self) -> Result<GlobSet, Vec<(usize, String)>> {
+        glob_set(&self.reply_topics)
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let at = KeyPath::from("output");
+        let mut problems = Vec::new();
+        problems.extend(topic_problem(&self.topic, &at.key("topic")));
+        if let Some(topic) = &self.dead_letter_topic {
+            let path = at.key("dead_letter_topic");
+            problems.extend(topic_problem(topic, &path));
+            if *topic == self.topic {
+                let sentence = "is also `output.topic`: records that cannot be decoded need a topic of their own";
+                problems.push(Problem::new(path, sentence));
+            }
+        }
+        for (index, sentence) in self.reply_topics().err().into_iter().flatten() {
+            problems.push(Problem::new(at.key("reply_topics").index(index), sentence));
+        }
+        problems
+    }
+}
+
+fn topic_problem(topic: &str, path: &KeyPath) -> Option<Problem> {
+    (!is_kafka_name(topic)).then(|| {
+        let sentence = format!(
+            "`{}` is no topic name: Kafka takes letters, digits, `.`, `_` and `-`, {TOPIC_LEN} at most",
+            topic.escape_debug()
+        );
+        Problem::new(path.clone(), sentence)
+    })
+}
+
+fn is_kafka_name(name: &str) -> bool {
+    let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    legal && !matches!(name, "" | "." | "..") && name.len() <= TOPIC_LEN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_named_as_kafka_allows() {
+        assert!(is_kafka_name("sentiment.requests-2_b"));
+        for wrong in ["", ".", "..", "a b", "a/b", "^regex", "ä", &"x".repeat(250)] {
+            assert!(!is_kafka_name(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_step_goes_by_the_name_that_it_has_in_a_file() {
+        let step: StepConfig = serde_json::from_str(r#"{"predict": {"model": "iris"}}"#).unwrap();
+        assert_eq!(step_name(&step), "predict");
+    }
+}

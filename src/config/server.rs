@@ -1,0 +1,171 @@
+//! `server.yaml`: how this process runs.
+//!
+//! Each struct is one map of the file and has one place for its defaults; the descriptions are those of the JSON Schema and
+//! of `docs/configuration.md`.
+
+use std::{net::SocketAddr, num::NonZeroUsize};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    batching::BatchingConfig,
+    kafka::KafkaConfig,
+    models::ModelsConfig,
+    problem::{KeyPath, Problem},
+    units::{HumanDuration, HumanSize},
+};
+/// How this process runs: the broker, the models, and the bounds within which it works.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// The broker, and how this worker takes part in its consumer group.
+    pub kafka: KafkaConfig,
+    /// What a crash may do to answers.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// Where models come from and which versions are in service.
+    pub models: ModelsConfig,
+    /// How rows of several requests become one run of a model.
+    #[serde(default)]
+    pub batching: BatchingConfig,
+    /// How much may be in flight before partitions are paused.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// What a model version may use of this machine.
+    #[serde(default)]
+    pub inference: InferenceConfig,
+    /// Health, readiness and metrics over HTTP.
+    #[serde(default)]
+    pub admin: AdminConfig,
+    /// How long a stopping worker may take to finish what is in flight; it exits 0 within this time.
+    #[serde(default = "half_a_minute")]
+    pub shutdown_timeout: HumanDuration,
+}
+
+fn half_a_minute() -> HumanDuration {
+    HumanDuration::from_secs(30)
+}
+
+impl ServerConfig {
+    /// The defaults around the three things that have none.
+    pub fn new(brokers: impl Into<String>, group: impl Into<String>, repository: impl Into<String>) -> Self {
+        Self {
+            kafka: KafkaConfig::new(brokers, group),
+            delivery: Delivery::default(),
+            models: ModelsConfig::new(repository),
+            batching: BatchingConfig::default(),
+            limits: LimitsConfig::default(),
+            inference: InferenceConfig::default(),
+            admin: AdminConfig::default(),
+            shutdown_timeout: half_a_minute(),
+        }
+    }
+
+    /// Every rule that the types alone cannot hold.
+    pub fn validate(&self) -> Vec<Problem> {
+        let mut problems = self.kafka.problems();
+        problems.extend(self.models.problems());
+        problems.extend(self.batching.problems());
+        problems.extend(self.limits.problems());
+        if self.shutdown_timeout.is_zero() {
+            problems.push(Problem::new("shutdown_timeout", "must be longer than 0, or nothing could be finished"));
+        }
+        problems
+    }
+}
+
+/// What is promised for every request.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+#[schemars(extend("x-not-built-yet" = ["exactly_once"]))]
+pub enum Delivery {
+    /// It repeats some and loses none: an offset is committed only when the answers to it and to all before it are
+    /// acknowledged by the broker.
+    #[default]
+    AtLeastOnce,
+}
+
+/// How much may be in flight before partitions are paused.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// The most bytes of request records that are taken and not yet answered.
+    pub in_flight_bytes: HumanSize,
+    /// The most requests that are taken and not yet answered.
+    pub in_flight_messages: NonZeroUsize,
+    /// The most requests that travel together as one chunk.
+    pub chunk_messages: NonZeroUsize,
+    /// The most bytes that travel together as one chunk; a single larger record travels alone.
+    pub chunk_bytes: HumanSize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            in_flight_bytes: HumanSize::from_mib(64),
+            in_flight_messages: NonZeroUsize::new(20_000).expect("20,000 is not 0"),
+            chunk_messages: NonZeroUsize::new(1000).expect("1000 is not 0"),
+            chunk_bytes: HumanSize::from_mib(4),
+        }
+    }
+}
+
+impl LimitsConfig {
+    fn problems(&self) -> Vec<Problem> {
+        let at = KeyPath::from("limits");
+        let mut problems = Vec::new();
+        if self.chunk_bytes.bytes() == 0 {
+            problems
+                .push(Problem::new(at.key("chunk_bytes"), "must be at least 1 byte, or no chunk could hold anything"));
+        }
+        // Rules about two keys stand at their map: they say nothing while one of the two is known to be wrong.
+        if self.chunk_bytes > self.in_flight_bytes {
+            let sentence = format!(
+                "`in_flight_bytes` is {}, less than one chunk (`chunk_bytes` is {}): raise it, or lower `chunk_bytes`",
+                self.in_flight_bytes, self.chunk_bytes
+            );
+            problems.push(Problem::new(at.clone(), sentence));
+        }
+        if self.chunk_messages > self.in_flight_messages {
+            let sentence = format!(
+                "`in_flight_messages` is {}, less than one chunk (`chunk_messages` is {}): \
+                 raise it, or lower `chunk_messages`",
+                self.in_flight_messages, self.chunk_messages
+            );
+            problems.push(Problem::new(at, sentence));
+        }
+        problems
+    }
+}
+
+/// What a model version may use of this machine.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct InferenceConfig {
+    /// The threads that one run may use. More than 1 helps big models on many cores.
+    pub threads: NonZeroUsize,
+    /// The copies of each model version that run side by side. Each takes the memory of the model.
+    pub sessions: NonZeroUsize,
+}
+
+impl Default for InferenceConfig {
+    fn default() -> Self {
+        Self { threads: NonZeroUsize::MIN, sessions: NonZeroUsize::MIN }
+    }
+}
+
+/// Health, readiness and metrics over HTTP.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Address and port to listen on: `127.0.0.1:9644` for this machine alone, `0.0.0.0:9644` or `[::]:9644` for all.
+    #[schemars(with = "String", extend("x-kind" = "socket-address", "examples" = ["127.0.0.1:9644"]))]
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9644)) }
+    }
+}
