@@ -7,7 +7,7 @@ use crate::{
     backend::{BatchAxis, Batching, Signature, TensorSpec, onnx::check_input},
     error::{ErrorCode, RequestError},
     request::Group,
-    tensor::{Column, Columns, Name, Tensor, cast::cast},
+    tensor::{Column, Columns, Name, Tensor, cast},
 };
 
 /// A model and a version of it.

@@ -5,9 +5,11 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
+pub(crate) use cast::Element;
+pub use cast::{CastError, cast};
 pub use elements::{ByteStrings, DataType, Elements, UnknownDataType};
 
-pub mod cast;
+mod cast;
 mod elements;
 
 /// A shape and its elements; `product(shape) == elements.len()` always holds.
