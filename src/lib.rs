@@ -1,6 +1,7 @@
 //! modelmill: predictions from Kafka to Kafka through ONNX models.
 pub mod backend;
 pub mod error;
+pub mod metrics;
 pub mod request;
 pub mod steps;
 pub mod tensor;
