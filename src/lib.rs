@@ -4,4 +4,5 @@ pub mod error;
 pub mod metrics;
 pub mod request;
 pub mod steps;
+pub mod telemetry;
 pub mod tensor;
