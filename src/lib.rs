@@ -1,4 +1,5 @@
 //! modelmill: predictions from Kafka to Kafka through ONNX models.
+pub mod admin;
 pub mod backend;
 pub mod error;
 pub mod metrics;
