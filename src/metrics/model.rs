@@ -1,0 +1,182 @@
+//! What models cost: their runs, their queues, their loads, and which versions there are.
+
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram};
+use parking_lot::Mutex;
+
+use super::{catalogue, counter, gauge, histogram};
+
+/// The series of one model version, held by its batcher: they go when the version is retired.
+#[derive(Debug)]
+pub struct ModelMetrics {
+    batch_rows: Histogram,
+    inference: Histogram,
+    failures: Counter,
+    queue: Histogram,
+    queue_rows: Gauge,
+    row_cost: Gauge,
+    batch_target: Gauge,
+}
+
+impl ModelMetrics {
+    /// The series of this version of this model.
+    pub fn new(model: &str, version: u64) -> Self {
+        let version = version.to_string();
+        let labels = [model, &version];
+        Self {
+            batch_rows: histogram(&catalogue::BATCH_ROWS, &labels),
+            inference: histogram(&catalogue::INFERENCE_DURATION, &labels),
+            failures: counter(&catalogue::INFERENCE_FAILURES, &labels),
+            queue: histogram(&catalogue::QUEUE_DURATION, &labels),
+            queue_rows: gauge(&catalogue::QUEUE_ROWS, &labels),
+            row_cost: gauge(&catalogue::ROW_COST, &labels),
+            batch_target: gauge(&catalogue::BATCH_TARGET, &labels),
+        }
+    }
+
+    /// The model ran on so many rows, for so long.
+    pub fn ran(&self, rows: usize, took: Duration) {
+        self.batch_rows.record(rows as f64);
+        self.inference.record(took.as_secs_f64());
+    }
+
+    /// The model failed a run.
+    pub fn failed(&self) {
+        self.failures.increment(1);
+    }
+
+    /// Rows that were handed over together got a session after this long.
+    pub fn queued(&self, waited: Duration) {
+        self.queue.record(waited.as_secs_f64());
+    }
+
+    /// So many rows wait now.
+    pub fn waiting(&self, rows: usize) {
+        self.queue_rows.set(rows as f64);
+    }
+
+    /// What the batcher believes now: the cost of a row, and the rows that it aims at for a run.
+    pub fn learnt(&self, row_cost: Duration, target_rows: usize) {
+        self.row_cost.set(row_cost.as_secs_f64());
+        self.batch_target.set(target_rows as f64);
+    }
+}
+
+/// How loads of one model go, held by whoever loads its versions.
+#[derive(Debug)]
+pub struct LoadMetrics {
+    duration: Histogram,
+    failures: Counter,
+}
+
+impl LoadMetrics {
+    /// The series of this model.
+    pub fn new(model: &str) -> Self {
+        Self {
+            duration: histogram(&catalogue::MODEL_LOAD_DURATION, &[model]),
+            failures: counter(&catalogue::MODEL_LOAD_FAILURES, &[model]),
+        }
+    }
+
+    /// A version may serve, after this long.
+    pub fn loaded(&self, took: Duration) {
+        self.duration.record(took.as_secs_f64());
+    }
+
+    /// A version could not be loaded.
+    pub fn failed(&self) {
+        self.failures.increment(1);
+    }
+}
+
+/// Which model versions there are and in which state; [`crate::admin::Status`] keeps it in step.
+#[derive(Debug, Default)]
+pub struct ModelStateMetrics {
+    shown: Mutex<Vec<Gauge>>,
+}
+
+impl ModelStateMetrics {
+    /// Shows exactly these: model, version and state. What was shown before and is not among them vanishes.
+    pub fn show<'a>(&self, versions: impl IntoIterator<Item = (&'a str, u64, &'static str)>) {
+        // Two setters at once must not leave the series of one beside the handles of the other.
+        let mut shown = self.shown.lock();
+        let now_shown = versions.into_iter().map(|(model, version, state)| {
+            let series = gauge(&catalogue::MODEL_STATE, &[model, &version.to_string(), state]);
+            series.set(1.0);
+            series
+        });
+        *shown = now_shown.collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn what_a_batcher_observes_is_seen_under_its_version() {
+        let metrics = Metrics::default();
+        let model = metrics.scope(|| ModelMetrics::new("iris", 3));
+        model.ran(32, Duration::from_millis(2));
+        model.queued(Duration::from_millis(1));
+        model.waiting(7);
+        model.learnt(Duration::from_micros(4), 512);
+        model.failed();
+        let text = metrics.render();
+        for line in [
+            r#"modelmill_batch_rows_bucket{model="iris",version="3",le="16"} 0"#,
+            r#"modelmill_batch_rows_bucket{model="iris",version="3",le="32"} 1"#,
+            r#"modelmill_inference_duration_seconds_sum{model="iris",version="3"} 0.002"#,
+            r#"modelmill_queue_duration_seconds_count{model="iris",version="3"} 1"#,
+            r#"modelmill_queue_rows{model="iris",version="3"} 7"#,
+            r#"modelmill_row_cost_seconds{model="iris",version="3"} 0.000004"#,
+            r#"modelmill_batch_target_rows{model="iris",version="3"} 512"#,
+            r#"modelmill_inference_failures_total{model="iris",version="3"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_retired_version_takes_its_gauges_along() {
+        let metrics = Metrics::default();
+        let (old, new) = metrics.scope(|| (ModelMetrics::new("iris", 1), ModelMetrics::new("iris", 2)));
+        old.waiting(5);
+        new.waiting(6);
+        drop(old);
+        let text = metrics.render();
+        assert!(!text.contains("modelmill_queue_rows{model=\"iris\",version=\"1\"}"), "{text}");
+        assert!(text.contains("modelmill_queue_rows{model=\"iris\",version=\"2\"} 6"), "{text}");
+    }
+
+    #[test]
+    fn a_version_is_in_one_state_at_a_time() {
+        let (metrics, states) = (Metrics::default(), ModelStateMetrics::default());
+        metrics.scope(|| {
+            states.show([("iris", 1, "available"), ("iris", 2, "loading")]);
+            states.show([("iris", 1, "retiring"), ("iris", 2, "available")]);
+        });
+        let text = metrics.render();
+        let shown: Vec<_> = text.lines().filter(|line| line.starts_with("modelmill_model_version_state")).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"modelmill_model_version_state{model="iris",version="1",state="retiring"} 1"#,
+                r#"modelmill_model_version_state{model="iris",version="2",state="available"} 1"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn loads_are_counted_by_how_they_ended() {
+        let metrics = Metrics::default();
+        let loads = metrics.scope(|| LoadMetrics::new("iris"));
+        loads.loaded(Duration::from_millis(250));
+        loads.failed();
+        let text = metrics.render();
+        assert!(text.contains("modelmill_model_load_duration_seconds_sum{model=\"iris\"} 0.25\n"), "{text}");
+        assert!(text.contains("modelmill_model_load_failures_total{model=\"iris\"} 1\n"), "{text}");
+    }
+}
