@@ -7,10 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -33,9 +30,11 @@ use crate::{
     error::WorkerError,
     worker::Worker,
 };
+use shutdown::Shutdown;
 
 mod models;
 mod pipelines;
+pub mod shutdown;
 
 /// What the shutdown keeps back for the commit and the farewell to the group.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -62,25 +61,22 @@ pub enum Ended {
 }
 
 impl App {
-    /// Builds every part and loads the models. Blocks until the broker answers, unless `stop` is set.
+    /// Builds every part and loads the models. Blocks until the broker answers, unless a stop is asked for.
     ///
     /// # Errors
     /// What keeps a worker from starting: missing topics, an unreadable repository, a port in use.
-    pub fn build(settings: Settings, stop: &AtomicBool) -> anyhow::Result<Self> {
+    pub fn build(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let Settings { server, pipelines } = settings;
         let kafka = kafka_settings(&server);
         let compute = runtime::Builder::new_multi_thread()
             .thread_name("compute")
-            .enable_time()
+            .enable_all()
             .build()
             .context("the compute pool cannot be started")?;
         let models = models::load(&server, &pipelines)?;
         let names = TopicNames::of(&pipelines);
-        compute.block_on(async {
-            let (kafka, creation, all) = (kafka.clone(), creation(&server), names.all());
-            let stop = AtomicBool::new(stop.load(Ordering::Acquire));
-            tokio::task::spawn_blocking(move || topics::ensure(&kafka, &all, creation, &stop)).await
-        })??;
+        let _entered = compute.enter();
+        topics::ensure(&kafka, &names.all(), creation(&server), &|| shutdown.is_requested())?;
         let in_flight = server.limits.in_flight_messages.get();
         let producer = KafkaProducer::new(&kafka.producer(in_flight), &names.outputs)
             .context("the Kafka producer cannot be created")?;
@@ -91,17 +87,19 @@ impl App {
             producer,
         };
         models::report_misfits(&worker);
+        drop(_entered);
         Ok(Self { server, worker: Arc::new(worker), compute, topics: names.requests, kafka })
     }
 
-    /// Runs until `stop` resolves or the worker fails, and drains.
+    /// Runs until a stop is asked for or the worker fails, and drains.
     ///
     /// # Errors
     /// If the consumer cannot be started.
-    pub fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<Ended> {
+    pub fn run(self, shutdown: &Shutdown) -> anyhow::Result<Ended> {
         let limits = &self.server.limits;
         let chunk = Load { messages: limits.chunk_messages.get(), bytes: limits.chunk_bytes.bytes() as usize };
-        let in_flight = Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() as usize };
+        let in_flight =
+            Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() as usize };
         let patience = Duration::from(self.server.shutdown_timeout).saturating_sub(FAREWELL).max(FAREWELL);
         let options = ConsumerOptions {
             topics: self.topics.clone(),
@@ -126,10 +124,10 @@ impl App {
             .name("consumer".to_owned())
             .spawn(move || ended.send(consumer.run(patience)))
             .context("the consumer's thread cannot be started")?;
-        let worker = Arc::clone(&self.worker);
+        let worker = &self.worker;
         let failure = self.compute.block_on(async move {
             tokio::select! {
-                () = stop => None,
+                () = shutdown.requested() => None,
                 Some(error) = failed.recv() => Some(error),
                 error = failing.failed() => Some(error),
                 error = worker.producer.failed() => Some(error),
@@ -216,8 +214,7 @@ fn creation(server: &ServerConfig) -> Option<Creation> {
     let create = &server.kafka.create_topics;
     // -1 leaves the number to the broker.
     let or_default = |number: Option<std::num::NonZeroU16>| number.map_or(-1, |number| i32::from(number.get()));
-    create.enabled.then(|| Creation {
-        partitions: or_default(create.partitions),
-        replication: or_default(create.replication),
-    })
+    create
+        .enabled
+        .then(|| Creation { partitions: or_default(create.partitions), replication: or_default(create.replication) })
 }

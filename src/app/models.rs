@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 use anyhow::Context;
 
 use crate::{
-    backend::{onnx::SessionOptions, probe::BatchingChoice},
+    backend::{BatchingChoice, onnx::SessionOptions},
     config::{PipelineConfig, Served, ServerConfig, VersionPolicy},
     model::{
         batcher::BatchOptions,
@@ -29,7 +29,10 @@ pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig]) -> anyhow::Resu
         let policy = policy_of(server.models.versions_of(&name));
         let versions = aspired(&policy, &store.versions(&name)?, &pinned(pipelines, &name));
         if versions.is_empty() {
-            tracing::error!(model = &*name, "no version of this model is in the repository; its requests are answered with UNKNOWN_MODEL");
+            tracing::error!(
+                model = &*name,
+                "no version of this model is in the repository; its requests are answered with UNKNOWN_MODEL"
+            );
         }
         for version in versions {
             let id = ServableId { name: name.clone(), version };
@@ -95,7 +98,9 @@ fn served(server: &ServerConfig, pipelines: &[PipelineConfig], store: &LocalStor
 /// The versions that pipelines name by number.
 fn pinned(pipelines: &[PipelineConfig], model: &Name) -> Vec<u64> {
     let version = |(_, predict): (usize, &crate::steps::predict::Config)| match (predict.model(), predict.version()) {
-        (Ok(ModelSelector::Fixed(name)), Ok(VersionSelector::Fixed(VersionChoice::Number(number)))) if name == *model => {
+        (Ok(ModelSelector::Fixed(name)), Ok(VersionSelector::Fixed(VersionChoice::Number(number))))
+            if name == *model =>
+        {
             Some(number)
         }
         _ => None,

@@ -17,9 +17,8 @@ use super::{
 };
 use crate::{
     backend::{
-        BackendError, BatchAxis, Session,
+        BackendError, BatchingChoice, Session, decide,
         onnx::{OnnxSession, SessionOptions},
-        probe::{BatchingChoice, decide},
     },
     codec::manifest::Manifest,
 };
@@ -66,9 +65,9 @@ pub fn load(id: ServableId, folder: &Path, options: &LoadOptions, observer: Obse
     let mut first = OnnxSession::open(&path, &options.session)?;
     let batching = decide(&mut first, options.batching);
     let signature = first.signature().clone();
-    let mut sessions: Vec<Box<dyn Session>> = vec![prepared(first, batching.axis)];
+    let mut sessions: Vec<Box<dyn Session>> = vec![Box::new(first)];
     for _ in 1..options.sessions {
-        sessions.push(prepared(OnnxSession::open(&path, &options.session)?, batching.axis));
+        sessions.push(Box::new(OnnxSession::open(&path, &options.session)?));
     }
     let batcher = Batcher::start(&id.name, sessions, batching.axis, options.batch, observer)
         .map_err(|error| BackendError::Runtime(format!("a thread for the session cannot be started: {error}")))?;
@@ -82,13 +81,6 @@ pub fn load(id: ServableId, folder: &Path, options: &LoadOptions, observer: Obse
         since: Instant::now(),
         batcher,
     })
-}
-
-fn prepared(mut session: OnnxSession, axis: BatchAxis) -> Box<dyn Session> {
-    if let BatchAxis::Fixed(rows) = axis {
-        session.set_fixed(rows);
-    }
-    Box::new(session)
 }
 
 /// Holds the folder against its manifest, if it has one.

@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf, sync::Arc, time::Instant};
 
 use super::batcher::{Batcher, Part, Work};
 use crate::{
-    backend::{BatchAxis, Batching, Signature, TensorSpec, onnx::check_input},
+    backend::{BatchAxis, Batching, Signature, TensorSpec, check_input},
     error::{ErrorCode, RequestError},
     request::Group,
     tensor::{Column, Columns, Name, Tensor, cast},

@@ -1,10 +1,6 @@
 //! Looks before the worker starts: do the brokers answer, are the topics there, shall they be created?
 
-use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -53,17 +49,17 @@ fn missing(topics: &[String]) -> String {
 /// Waits until the brokers answer, logging once that they do not, then sees to the topics. Blocks.
 ///
 /// # Errors
-/// If topics are missing or refused; never because the brokers are away, unless `stop` is set meanwhile.
+/// If topics are missing or refused; never because the brokers are away, unless the worker is stopping.
 pub fn ensure(
     settings: &KafkaSettings,
     topics: &BTreeSet<String>,
     creation: Option<Creation>,
-    stop: &AtomicBool,
+    is_stopping: &dyn Fn() -> bool,
 ) -> Result<(), TopicError> {
     let mut told = false;
     loop {
         match look(settings, topics, creation) {
-            Err(TopicError::Unreachable { brokers, reason }) if !stop.load(Ordering::Acquire) => {
+            Err(TopicError::Unreachable { brokers, reason }) if !is_stopping() => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(brokers, reason, "cannot reach the Kafka brokers; retrying until they answer");
                 }
