@@ -84,7 +84,7 @@ def describe(name, value):
 
 
 # The classes of the ZipMaps, by the name of the output; in the order in which the model declares them.
-LABELS = {"by_number": [0, 1, 2], "by_name": ["virginica", "setosa", "versicolor"]}
+LABELS = {"by_number": [0, 1, 2], "by_name": ["virginica", "setosa", "versicolor"], "by_code": [7, -1, 3]}
 
 
 def save(name, proto, *cases, **options):
@@ -305,6 +305,13 @@ def scikit_learn():
     kind = h.make_sequence_type_proto(h.make_map_type_proto(T.STRING, h.make_tensor_type_proto(T.FLOAT, [])))
     proto = model([node], [tensor("scores", "FP32", ["n", 3])], [h.make_value_info("by_name", kind)])
     save("zipmap_string", proto, {"scores": np.array([[0.1, 0.2, 0.7], [1, 0, 0]], np.float32)})
+
+    # Without the operators of ONNX itself, there is nothing that the ZipMap could be replaced with: its maps must be read.
+    node = h.make_node("ZipMap", ["scores"], ["by_code"], domain="ai.onnx.ml", classlabels_int64s=LABELS["by_code"])
+    kind = h.make_sequence_type_proto(h.make_map_type_proto(T.INT64, h.make_tensor_type_proto(T.FLOAT, [])))
+    ends = ([tensor("scores", "FP32", ["n", 3])], [h.make_value_info("by_code", kind)])
+    scores = np.array([[0.1, 0.2, 0.7], [1, 0, 0]], np.float32)
+    save("zipmap_alone", model([node], *ends, opset=OPSET[1:]), {"scores": scores}, {"scores": scores[:1]})
 
 
 def rename_output(proto, old, new):
