@@ -2,13 +2,23 @@
 //!
 //! A [`Session`] is one loaded copy of one model version. It belongs to one thread (the batcher's) and knows nothing of
 //! requests: it is given rows and returns rows, or whatever the graph made of them. [`onnx`] is the backend for ONNX
-//! files; [`scripted`] is a session made of a closure, for tests of what stands above.
+//! files; [`scripted`] is a session made of a closure, for tests of what stands above. [`decide`] says whether rows of
+//! several requests may share a run, [`check_input`] whether a tensor of a request fits.
 
 use std::{fmt, ops::Range, sync::Arc};
 
 use crate::tensor::{Column, Columns, DataType, Elements, Name};
 
+use batching::declared_axis;
+pub use batching::{BatchingChoice, decide};
+pub use check::check_input;
+pub use probe::sample;
+
+mod batching;
+mod check;
+mod draw;
 pub mod onnx;
+mod probe;
 pub mod scripted;
 
 /// One input or output, as the model declares it.
@@ -20,6 +30,8 @@ pub struct TensorSpec {
     pub datatype: DataType,
     /// Its axes; `None` is any length.
     pub shape: Vec<Option<usize>>,
+    /// The model does not even say how many axes there are; `shape` is empty then and says nothing.
+    pub unranked: bool,
     /// An input that the graph has a default for.
     pub optional: bool,
     /// What the entries of the last axis stand for (the classes of a scikit-learn ZipMap).
@@ -29,6 +41,9 @@ pub struct TensorSpec {
 impl fmt::Display for TensorSpec {
     /// `FP32 [?, 4]`: the form in which errors and `inspect` show it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unranked {
+            return write!(f, "{} of any shape", self.datatype);
+        }
         write!(f, "{} [", self.datatype)?;
         for (index, axis) in self.shape.iter().enumerate() {
             let comma = if index > 0 { ", " } else { "" };

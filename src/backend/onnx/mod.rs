@@ -1,4 +1,24 @@
-//! The ONNX backend.
-pub fn check_input(_s: &super::TensorSpec, _t: &crate::tensor::Tensor, _b: bool) -> Result<(), String> {
-    Ok(())
-}
+//! ONNX files, run by ONNX Runtime: the only place that knows either.
+//!
+//! [`init`] loads the runtime's library, once a process. [`OnnxSession::open`] reads what the file says of itself
+//! ([`Description`]), refuses what cannot be served with a sentence for whoever trained it, and opens a session; `run` lends
+//! rows to the runtime and copies results out.
+
+pub use description::Description;
+pub use load::{OptimizationLevel, SessionOptions};
+pub use runtime::{RuntimeInfo, init};
+pub use session::OnnxSession;
+
+mod description;
+mod library;
+mod load;
+mod maps;
+mod pieces;
+mod proto;
+mod runtime;
+mod sentences;
+mod session;
+mod signature;
+mod unzip;
+mod value;
+mod wire;

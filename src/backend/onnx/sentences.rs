@@ -1,0 +1,108 @@
+//! Turns what goes wrong with a model into sentences for whoever trained it.
+//!
+//! The runtime's own messages name its source files, say things twice and leave out what to do. Where a message is known,
+//! it is said anew; where it is not, it is at least cut down to what it says.
+
+use std::{io, path::Path};
+
+use super::wire::WireError;
+
+/// A model file that cannot be opened or read.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no file `{}`", path.display()),
+        _ => format!("`{}` cannot be read: {error}", path.display()),
+    }
+}
+
+/// A file that is no whole ONNX model, of which the first bytes and the length are known.
+pub(super) fn no_model(path: &Path, error: &WireError, start: &[u8], length: u64) -> String {
+    let path = path.display();
+    if let Some(what) = other_format(start) {
+        return format!("`{path}` is no ONNX model but {what}");
+    }
+    match error {
+        _ if length == 0 && !matches!(error, WireError::Io(_)) => format!("`{path}` is empty"),
+        WireError::Io(error) => format!("`{path}` cannot be read: {error}"),
+        WireError::CutShort { needed, end } if *end == length => {
+            format!("`{path}` is cut short: it has {length} bytes of at least {needed}; copy it again")
+        }
+        WireError::CutShort { .. } | WireError::Nonsense => format!("`{path}` is no ONNX model, or it is damaged"),
+    }
+}
+
+/// What a file is that people take for a model, by its first bytes.
+fn other_format(start: &[u8]) -> Option<&'static str> {
+    let known: [(&[u8], &str); 7] = [
+        (b"version https://git-lfs", "a pointer of Git LFS: fetch the file itself with `git lfs pull`"),
+        (b"PK\x03\x04", "a zip archive, as PyTorch and Keras save their models: export the model to ONNX"),
+        (b"\x80\x04", "a Python pickle: export the model to ONNX, with skl2onnx for scikit-learn"),
+        (b"\x80\x05", "a Python pickle: export the model to ONNX, with skl2onnx for scikit-learn"),
+        (b"\x89HDF", "an HDF5 file, as Keras saves its models: export the model to ONNX"),
+        (b"\x1f\x8b", "gzip-compressed: uncompress it first"),
+        (b"<", "a web page or XML"),
+    ];
+    if let Some((_, what)) = known.iter().find(|(magic, _)| start.starts_with(magic)) {
+        return Some(what);
+    }
+    let text = &start[..start.len().min(512)];
+    let is_text = text.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..));
+    (is_text && !text.is_empty()).then_some("a text file")
+}
+
+/// A whole model file that the runtime does not take.
+pub(super) fn refused(path: &Path, message: &str, version: &str) -> String {
+    let path = path.display();
+    let message = message_only(message);
+    if let Some(operator) = message.strip_suffix(" is not a registered function/op") {
+        let operator = operator.rsplit(": ").next().unwrap_or(operator).split('(').next().unwrap_or(operator);
+        return format!(
+            "`{path}` uses the operator `{operator}`, which ONNX Runtime {version} does not have: it is custom, or newer than \
+             this runtime"
+        );
+    }
+    if let Some(opset) = between(&message, "Opset ", " is under development") {
+        return format!(
+            "`{path}` is of opset {opset}, which ONNX Runtime {version} does not know: export it for an older opset or take a \
+             newer runtime"
+        );
+    }
+    if let Some(found) = between(&message, "Unsupported model IR version: ", ",") {
+        return format!(
+            "`{path}` has version {found} of the file format, which ONNX Runtime {version} does not know: export it with an \
+             older version of onnx or take a newer runtime"
+        );
+    }
+    format!("ONNX Runtime {version} does not take `{path}`: {message}")
+}
+
+/// A model that failed while running: which node, and why.
+pub(super) fn failed(message: &str) -> String {
+    let Some(operator) = between(message, "while running ", " node.") else { return message_only(message) };
+    let name = between(message, "Name:'", "'").filter(|name| !name.is_empty());
+    let cause = message.split("Status Message: ").last().unwrap_or(message);
+    let node = name.map_or_else(String::new, |name| format!(" `{name}`"));
+    format!("the node{node} ({operator}) failed: {}", message_only(cause))
+}
+
+/// A message of the runtime without the places in its source code, the path that was asked for and the remark that it
+/// failed.
+fn message_only(message: &str) -> String {
+    let message = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let message = match message.split_once(" failed:") {
+        Some((before, after)) if before.starts_with("Load model from ") => after,
+        _ => &message,
+    };
+    // `/onnxruntime_src/onnxruntime/core/….cc:123 Type::Function(…) text`: the text follows the last bracket of the signature.
+    let message =
+        match message.find("onnxruntime/core/").and_then(|at| message[at..].find(") ").map(|end| at + end + 2)) {
+            Some(text) => &message[text..],
+            None => message,
+        };
+    message.trim().trim_end_matches('.').to_owned()
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let rest = text.split_once(before)?.1;
+    rest.split_once(after).map(|(inside, _)| inside)
+}
