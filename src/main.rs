@@ -8,6 +8,7 @@ use modelmill::cli::{self, Cli, Command};
 fn main() -> ExitCode {
     let Cli { command, log: _ } = Cli::parse();
     let outcome = match command {
+        Command::Worker(args) => cli::worker::run(&args),
         Command::Check(args) => cli::check::run(&args),
         Command::Schema(args) => cli::schema::run(&args),
         Command::Completions(args) => cli::completions::run(&args),

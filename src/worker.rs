@@ -8,21 +8,25 @@ use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
 use futures_util::future::try_join_all;
 
 use crate::{
-    broker::{Chunk, kafka::producer::KafkaProducer},
+    broker::{
+        Chunk,
+        kafka::producer::{KafkaProducer, TooLarge},
+    },
     codec::{
         self, Decoded, Intakes, Refused,
         encode::{Encoder, Model, Outlet},
     },
     error::{ErrorCode, RequestError, WorkerError},
+    metrics::{PipelineMetrics, Stage},
     model::{manager::Manager, servable::Servable},
-    request::{Group, Ids, Route},
+    request::{Group, Ids, Request, RequestId, Route},
     steps::{
         Refusals, VersionFiles,
         program::{Bound, BoundStep, Segment, admit},
@@ -37,6 +41,7 @@ pub struct Pipeline {
     pub segments: Vec<Segment>,
     /// Where its answers go.
     pub outlet: Outlet,
+    metrics: PipelineMetrics,
     /// Segments bound to the versions that have served them so far.
     bound: ArcSwap<HashMap<(usize, usize), Arc<Binding>>>,
 }
@@ -54,7 +59,8 @@ type Plan = Vec<(Arc<Servable>, Arc<Bound>)>;
 impl Pipeline {
     /// A pipeline that has not seen any model yet.
     pub fn new(name: String, segments: Vec<Segment>, outlet: Outlet) -> Self {
-        Self { name, segments, outlet, bound: ArcSwap::default() }
+        let metrics = PipelineMetrics::new(&name);
+        Self { name, segments, outlet, metrics, bound: ArcSwap::default() }
     }
 
     /// The segment's steps beside this version; read from its files the first time.
@@ -89,6 +95,21 @@ impl Pipeline {
         });
     }
 
+    /// Counts what became of a group's requests.
+    fn count(&self, group: &Group) {
+        let mut answered = 0;
+        for request in &group.requests {
+            match &request.failure {
+                None => answered += 1,
+                Some(error) => self.metrics.answered(Some(error.code()), 1),
+            }
+        }
+        self.metrics.answered(None, answered);
+        if !group.is_lost() {
+            self.metrics.rows(group.rows() as u64);
+        }
+    }
+
     fn plan(&self, route: &Route, models: &Manager) -> Result<Plan, RequestError> {
         let lease = |(segment, choice)| {
             let servable = models.lease(choice)?;
@@ -119,11 +140,20 @@ impl Worker {
     /// # Errors
     /// If an answer could not be published: the chunk must not be committed.
     pub async fn mill(&self, chunk: &Chunk) -> Result<(), WorkerError> {
-        let Decoded { ids, groups, refused } = codec::decode(chunk, &self.intakes);
+        let Decoded { ids, groups, refused } = self.decode(chunk);
         let ids = &ids;
         let answered = groups.into_iter().map(|group| self.answer(chunk, ids, group));
         tokio::try_join!(self.answer_refused(chunk, ids, &refused), try_join_all(answered))?;
         Ok(())
+    }
+
+    fn decode(&self, chunk: &Chunk) -> Decoded {
+        let started = Instant::now();
+        let decoded = codec::decode(chunk, &self.intakes);
+        // A chunk is mostly of one pipeline; the first message's stands for all.
+        let pipeline = self.intakes.topics[chunk.message(0).topic].1;
+        self.pipelines[pipeline].metrics.stage(Stage::Decode, started.elapsed());
+        decoded
     }
 
     /// Takes one group through its pipeline and publishes its answers.
@@ -135,37 +165,74 @@ impl Worker {
             Ok(plan)
         });
         let (groups, plan) = match plan {
-            Ok(plan) => (run(&plan, group).await, plan),
+            Ok(plan) => (run(&plan, group, &pipeline.metrics).await, plan),
             Err(error) => {
                 group.fail_all(&error);
                 (vec![group], Vec::new())
             }
         };
+        let started = Instant::now();
         let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
         for group in &groups {
             encoder.group(group, plan.last().map(|(servable, _)| model_of(servable)));
         }
-        self.publish(chunk, ids, pipeline, encoder, &groups).await
+        pipeline.metrics.stage(Stage::Encode, started.elapsed());
+        let requests = groups.iter().flat_map(|group| &group.requests);
+        self.publish(chunk, ids, pipeline, encoder, requests.map(Answered::from).collect()).await?;
+        groups.iter().for_each(|group| pipeline.count(group));
+        Ok(())
     }
 
+    /// Answers what could not be decoded.
+    async fn answer_refused(&self, chunk: &Chunk, ids: &Ids, refused: &[Refused]) -> Result<(), WorkerError> {
+        for run in refused.chunk_by(|left, right| left.pipeline == right.pipeline) {
+            let pipeline = &self.pipelines[run[0].pipeline];
+            let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
+            for refused in run {
+                encoder.refused(refused);
+                pipeline.metrics.answered(Some(refused.error.code()), 1);
+            }
+            self.publish(chunk, ids, pipeline, encoder, run.iter().map(Answered::from).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes what the encoder holds: the answers to `requests`.
     async fn publish(
         &self,
         chunk: &Chunk,
         ids: &Ids,
         pipeline: &Pipeline,
         encoder: Encoder<'_>,
-        groups: &[Group],
+        requests: Vec<Answered>,
     ) -> Result<(), WorkerError> {
-        let published = self.producer.publish(chunk, encoder.finish()).await?;
-        if published.too_large.is_empty() {
-            return Ok(());
+        let answers = encoder.finish();
+        pipeline.metrics.dead_letters((answers.entries.len() - requests.len()) as u64);
+        let started = Instant::now();
+        let published = self.producer.publish(chunk, answers).await?;
+        if !published.too_large.is_empty() {
+            self.replace(chunk, ids, pipeline, &published.too_large, &requests).await?;
         }
-        // The caller must not wait for nothing: a short error takes the place of the answer that the broker refused.
+        pipeline.metrics.stage(Stage::Publish, started.elapsed());
+        let timestamps = requests.iter().map(|request| chunk.message(request.message).timestamp);
+        pipeline.metrics.latencies(now(), timestamps);
+        Ok(())
+    }
+
+    /// Puts a short error in the place of each answer that is larger than the broker takes: the caller must not wait for
+    /// nothing.
+    async fn replace(
+        &self,
+        chunk: &Chunk,
+        ids: &Ids,
+        pipeline: &Pipeline,
+        too_large: &[TooLarge],
+        requests: &[Answered],
+    ) -> Result<(), WorkerError> {
         let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
-        for refused in &published.too_large {
-            let request = groups.iter().flat_map(|group| &group.requests).find(|request| {
-                request.message == refused.answer.message && refused.answer.topic == pipeline.outlet.results
-            });
+        for TooLarge { answer, .. } in too_large {
+            let is_result = answer.topic == pipeline.outlet.results;
+            let request = requests.iter().find(|request| is_result && request.message == answer.message);
             let Some(request) = request else {
                 tracing::warn!(
                     pipeline = pipeline.name,
@@ -176,22 +243,36 @@ impl Worker {
             let why = "the answer is larger than the result topic allows; ask for fewer rows or outputs";
             let error = RequestError::new(ErrorCode::ResponseTooLarge, why);
             encoder.error(request.message, request.id, request.has_headers, None, &error);
+            pipeline.metrics.answered(Some(ErrorCode::ResponseTooLarge), 1);
         }
         self.producer.publish(chunk, encoder.finish()).await.map(|_| ())
     }
+}
 
-    /// Answers what could not be decoded.
-    async fn answer_refused(&self, chunk: &Chunk, ids: &Ids, refused: &[Refused]) -> Result<(), WorkerError> {
-        for run in refused.chunk_by(|left, right| left.pipeline == right.pipeline) {
-            let pipeline = &self.pipelines[run[0].pipeline];
-            let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
-            for refused in run {
-                encoder.refused(refused);
-            }
-            self.publish(chunk, ids, pipeline, encoder, &[]).await?;
-        }
-        Ok(())
+/// A request whose answer is on its way.
+#[derive(Clone, Copy)]
+struct Answered {
+    message: usize,
+    id: RequestId,
+    has_headers: bool,
+}
+
+impl From<&Request> for Answered {
+    fn from(request: &Request) -> Self {
+        Self { message: request.message, id: request.id, has_headers: request.has_headers }
     }
+}
+
+impl From<&Refused> for Answered {
+    fn from(refused: &Refused) -> Self {
+        Self { message: refused.message, id: refused.id, has_headers: refused.has_headers }
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn model_of(servable: &Servable) -> Model<'_> {
@@ -200,18 +281,27 @@ fn model_of(servable: &Servable) -> Model<'_> {
 
 /// Runs a group through all segments. More groups than one may come back: failed requests part from their neighbours before
 /// a model runs, and so do requests whose outputs differ in shape.
-async fn run(plan: &Plan, group: Group) -> Vec<Group> {
+async fn run(plan: &Plan, group: Group, metrics: &PipelineMetrics) -> Vec<Group> {
     let mut groups = vec![group];
     for (servable, bound) in plan {
         let mut next = Vec::with_capacity(groups.len());
         for mut group in groups {
+            let started = Instant::now();
             refuse_unknown_outputs(&mut group, plan);
             expire(&mut group);
             apply(&bound.before, &mut group, ErrorCode::PreprocessFailed);
-            next.extend(servable.predict(group).await);
+            let prepared = Instant::now();
+            let predicted = servable.predict(group).await;
+            let ran = Instant::now();
+            next.extend(predicted.groups);
+            metrics.stage(Stage::Queue, predicted.waited);
+            metrics.stage(Stage::Inference, (ran - prepared).saturating_sub(predicted.waited));
+            metrics.stage(Stage::Steps, prepared - started);
         }
-        for group in &mut next {
-            apply(&bound.after, group, ErrorCode::PostprocessFailed);
+        if !bound.after.is_empty() {
+            let started = Instant::now();
+            next.iter_mut().for_each(|group| apply(&bound.after, group, ErrorCode::PostprocessFailed));
+            metrics.stage(Stage::Steps, started.elapsed());
         }
         groups = next;
     }
@@ -221,11 +311,10 @@ async fn run(plan: &Plan, group: Group) -> Vec<Group> {
 /// Fails the requests whose time is up, before anything is spent on them.
 fn expire(group: &mut Group) {
     let Some(earliest) = group.requests.iter().map(|request| request.deadline).min() else { return };
-    if earliest == crate::request::Request::NO_DEADLINE {
+    if earliest == Request::NO_DEADLINE {
         return;
     }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let now = now();
     for request in group.requests.iter_mut().filter(|request| request.deadline <= now) {
         let why = "the request's time was up before the model could run";
         request.failure.get_or_insert_with(|| RequestError::new(ErrorCode::DeadlineExceeded, why));

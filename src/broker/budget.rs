@@ -72,6 +72,13 @@ impl Budget {
     }
 }
 
+impl Permit {
+    /// What is in flight, this share included.
+    pub fn in_flight(&self) -> Load {
+        self.budget.used()
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut used = self.budget.used.lock();

@@ -20,6 +20,7 @@ mod args;
 pub mod check;
 pub mod completions;
 pub mod schema;
+pub mod worker;
 
 /// Bad usage or configuration.
 const USAGE: u8 = 2;
@@ -56,6 +57,7 @@ pub struct Cli {
 /// What to do, in the order in which one meets it. The help of each stands with its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Worker(worker::WorkerArgs),
     Check(check::CheckArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),

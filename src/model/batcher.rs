@@ -83,6 +83,15 @@ pub struct Part {
     pub outputs: Result<Vec<Column>, RequestError>,
 }
 
+/// What became of all rows of some work.
+#[derive(Debug)]
+pub struct Done {
+    /// In the order of their rows; together they cover all of them.
+    pub parts: Vec<Part>,
+    /// How long the first of them waited for a session.
+    pub waited: Duration,
+}
+
 /// The queue in front of the sessions of one model version.
 pub struct Batcher {
     queue: Arc<Queue>,
@@ -108,8 +117,8 @@ impl Batcher {
             std::thread::Builder::new().name(format!("session-{name}")).spawn(move || {
                 let mut runner = Runner::new(session, axis);
                 while let Some(batch) = queue.next(|| pace.limit()) {
-                    let (rows, queued) = (batch.rows(), batch.oldest().elapsed());
                     let started = Instant::now();
+                    let (rows, queued) = (batch.rows(), batch.begin(started));
                     runner.run(batch);
                     let time = started.elapsed();
                     pace.learn(rows, time);
@@ -120,14 +129,14 @@ impl Batcher {
         Ok(Self { queue, pace })
     }
 
-    /// Runs the rows of a group; the parts come in the order of their rows and cover all of them.
-    pub async fn run(&self, work: Work) -> Vec<Part> {
+    /// Runs the rows of a group.
+    pub async fn run(&self, work: Work) -> Done {
         let rows = work.requests.last().map_or(0, |last| last.end);
-        let (reply, parts) = oneshot::channel();
+        let (reply, done) = oneshot::channel();
         self.queue.push(Job::new(work, reply));
-        parts.await.unwrap_or_else(|_| {
+        done.await.unwrap_or_else(|_| {
             let error = RequestError::new(ErrorCode::Internal, "the model's session ended before it answered");
-            vec![Part { rows: 0..rows, outputs: Err(error) }]
+            Done { parts: vec![Part { rows: 0..rows, outputs: Err(error) }], waited: Duration::ZERO }
         })
     }
 
@@ -191,7 +200,7 @@ mod tests {
     async fn a_poison_request_fails_alone_and_its_neighbours_are_answered() {
         let batcher = start(doubling(Arc::default()), BatchAxis::Dynamic, BatchOptions::default());
         let requests = vec![0..1, 1..3, 3..4, 4..6];
-        let parts = batcher.run(work(&[1.0, 2.0, -1.0, 3.0, 4.0, 5.0], requests)).await;
+        let Done { parts, .. } = batcher.run(work(&[1.0, 2.0, -1.0, 3.0, 4.0, 5.0], requests)).await;
         let failed: Vec<_> = parts.iter().filter(|part| part.outputs.is_err()).map(|part| part.rows.clone()).collect();
         assert_eq!(failed, [1..3]);
         let good: Vec<f32> = parts.iter().filter(|part| part.outputs.is_ok()).flat_map(values).collect();
@@ -204,7 +213,7 @@ mod tests {
         let options = BatchOptions { max_batch_size: 4, ..BatchOptions::default() };
         let batcher = start(doubling(Arc::clone(&runs)), BatchAxis::Dynamic, options);
         let input: Vec<f32> = (0..10_u8).map(f32::from).collect();
-        let parts = batcher.run(work(&input, vec![0..10])).await;
+        let Done { parts, .. } = batcher.run(work(&input, vec![0..10])).await;
         let output: Vec<f32> = parts.iter().flat_map(values).collect();
         assert_eq!(output, input.iter().map(|value| value * 2.0).collect::<Vec<_>>());
         assert_eq!(*runs.lock(), [4, 4, 2]);
@@ -214,7 +223,7 @@ mod tests {
     async fn rows_that_may_not_share_a_run_do_not() {
         let runs = Arc::default();
         let batcher = start(doubling(Arc::clone(&runs)), BatchAxis::None, BatchOptions::default());
-        let parts = batcher.run(work(&[1.0, 2.0, 3.0], vec![0..1, 1..3])).await;
+        let Done { parts, .. } = batcher.run(work(&[1.0, 2.0, 3.0], vec![0..1, 1..3])).await;
         assert_eq!(parts.iter().map(|part| part.rows.clone()).collect::<Vec<_>>(), [0..1, 1..3]);
         assert_eq!(*runs.lock(), [1, 2]);
     }
@@ -240,7 +249,7 @@ mod tests {
         let batcher = Arc::new(start(Box::new(session), BatchAxis::Dynamic, BatchOptions::default()));
         let send = |value: f32| {
             let batcher = Arc::clone(&batcher);
-            tokio::spawn(async move { values(&batcher.run(work(&[value], vec![0..1])).await[0]) })
+            tokio::spawn(async move { values(&batcher.run(work(&[value], vec![0..1])).await.parts[0]) })
         };
         let first = send(1.0);
         tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
@@ -269,7 +278,7 @@ mod tests {
             }),
         );
         let batcher = start(Box::new(session), BatchAxis::Dynamic, BatchOptions::default());
-        let parts = batcher.run(work(&[1.0, 2.0], vec![0..1, 1..2])).await;
+        let Done { parts, .. } = batcher.run(work(&[1.0, 2.0], vec![0..1, 1..2])).await;
         assert_eq!(parts.iter().map(values).collect::<Vec<_>>(), [vec![], vec![2.0]]);
     }
 }

@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
-    time::Instant,
+    time::SystemTime,
 };
 
 use sha2::{Digest, Sha256};
@@ -78,7 +78,7 @@ pub fn load(id: ServableId, folder: &Path, options: &LoadOptions, observer: Obse
         signature,
         batching,
         folder: folder.to_owned(),
-        since: Instant::now(),
+        since: SystemTime::now(),
         batcher,
     })
 }

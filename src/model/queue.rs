@@ -10,7 +10,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::batcher::{Part, Work};
+use super::batcher::{Done, Part, Work};
 use crate::tensor::Columns;
 
 /// Work and where its parts are gathered.
@@ -23,14 +23,15 @@ pub struct Job {
 struct Parts {
     done: Vec<Part>,
     missing: usize,
-    reply: Option<oneshot::Sender<Vec<Part>>>,
+    begun: Option<Instant>,
+    reply: Option<oneshot::Sender<Done>>,
 }
 
 impl Job {
     /// A job whose parts go to `reply` when all rows are done.
-    pub fn new(work: Work, reply: oneshot::Sender<Vec<Part>>) -> Self {
+    pub fn new(work: Work, reply: oneshot::Sender<Done>) -> Self {
         let missing = work.total_rows();
-        let parts = Mutex::new(Parts { done: Vec::with_capacity(1), missing, reply: Some(reply) });
+        let parts = Mutex::new(Parts { done: Vec::with_capacity(1), missing, begun: None, reply: Some(reply) });
         Self { work, since: Instant::now(), parts }
     }
 
@@ -41,10 +42,11 @@ impl Job {
         parts.done.push(part);
         if parts.missing == 0 {
             let mut done = std::mem::take(&mut parts.done);
+            let waited = parts.begun.map_or(Duration::ZERO, |begun| begun - self.since);
             done.sort_unstable_by_key(|part| (part.rows.start, part.rows.end));
             if let Some(reply) = parts.reply.take() {
                 // A caller that is gone (the worker stops) needs no answer.
-                let _gone = reply.send(done);
+                let _gone = reply.send(Done { parts: done, waited });
             }
         }
     }
@@ -86,9 +88,12 @@ impl Batch {
         self.0.iter().map(|piece| piece.rows.len()).sum()
     }
 
-    /// When the oldest job came.
-    pub fn oldest(&self) -> Instant {
-        self.0.iter().map(|piece| piece.job.since).min().unwrap_or_else(Instant::now)
+    /// The batch is run now; says how long the oldest job waited for that.
+    pub fn begin(&self, now: Instant) -> Duration {
+        for piece in &self.0 {
+            piece.job.parts.lock().begun.get_or_insert(now);
+        }
+        self.0.iter().map(|piece| now - piece.job.since).max().unwrap_or_default()
     }
 }
 

@@ -1,6 +1,11 @@
 //! One version of a model in service: what it takes, what it gives, and the batcher that runs it.
 
-use std::{ops::Range, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::batcher::{Batcher, Part, Work};
 use crate::{
@@ -35,30 +40,39 @@ pub struct Servable {
     /// The version's folder, for the files that steps name.
     pub folder: PathBuf,
     /// When it came into service.
-    pub since: Instant,
+    pub since: SystemTime,
     pub batcher: Batcher,
+}
+
+/// A group after its model ran.
+pub struct Predicted {
+    /// The group, or the groups that it parted into.
+    pub groups: Vec<Group>,
+    /// How long it waited for a session.
+    pub waited: Duration,
 }
 
 impl Servable {
     /// Runs the model on a group: its outputs become columns. Requests that cannot be run, or that the model fails on, have
     /// failed afterwards; all others have outputs. Comes back as one group, or as several where requests had to part: the
     /// failed ones, or those whose outputs differ in shape.
-    pub async fn predict(&self, mut group: Group) -> Vec<Group> {
+    pub async fn predict(&self, mut group: Group) -> Predicted {
         let mut groups: Vec<Group> = group.split_failed().into_iter().collect();
-        if group.requests.is_empty() {
-            return groups;
-        }
-        match self.work(&group) {
-            Ok(work) => {
-                let parts = self.batcher.run(work).await;
-                groups.extend(attach(group, parts));
+        let mut waited = Duration::ZERO;
+        if !group.requests.is_empty() {
+            match self.work(&group) {
+                Ok(work) => {
+                    let done = self.batcher.run(work).await;
+                    waited = done.waited;
+                    groups.extend(attach(group, done.parts));
+                }
+                Err(error) => {
+                    group.fail_all(&error);
+                    groups.push(group);
+                }
             }
-            Err(error) => {
-                group.fail_all(&error);
-                groups.push(group);
-            }
         }
-        groups
+        Predicted { groups, waited }
     }
 
     /// The group's columns as the model takes them.

@@ -86,10 +86,15 @@ pub trait ConsumerEvents: Send + Sync {
 pub struct Ticket {
     taken: Taken,
     state: Arc<State>,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Ticket {
+    /// What is in flight, this chunk included.
+    pub fn in_flight(&self) -> Load {
+        self.permit.in_flight()
+    }
+
     /// Every request of the chunk has its answer, and the broker has acknowledged it.
     pub fn ack(self) {
         self.state.offsets.lock().ack(&self.taken);
@@ -229,7 +234,7 @@ impl KafkaConsumer {
         let context = self.context();
         let permit = self.budget.charge(Load { bytes: chunk.bytes(), messages: chunk.len() });
         let taken = context.state.offsets.lock().take(chunk.spans());
-        let ticket = Ticket { taken, state: Arc::clone(&context.state), _permit: permit };
+        let ticket = Ticket { taken, state: Arc::clone(&context.state), permit };
         context.events.chunk(chunk, ticket);
     }
 
