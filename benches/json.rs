@@ -114,7 +114,6 @@ fn intake() -> Intake {
         routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
         timeout: None,
         headers: HeaderNames::default(),
-        unnamed: "input".into(),
     }
 }
 

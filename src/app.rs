@@ -6,32 +6,34 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    panic::AssertUnwindSafe,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use futures_util::FutureExt;
 use tokio::{runtime, sync::mpsc};
 
 use crate::{
+    admin::{AdminServer, Status},
     broker::{
-        Chunk,
         budget::Load,
         kafka::{
-            consumer::{ConsumerEvents, ConsumerOptions, Drained, KafkaConsumer, Ticket},
+            consumer::{ConsumerOptions, Drained, KafkaConsumer},
             producer::KafkaProducer,
             settings::KafkaSettings,
             topics::{self, Creation},
         },
     },
-    config::{PipelineConfig, ServerConfig, Settings},
+    config::{HumanSize, PipelineConfig, ServerConfig, Settings},
     error::WorkerError,
+    metrics::Metrics,
     worker::Worker,
 };
+use events::Events;
 use shutdown::Shutdown;
 
+mod events;
 mod models;
 mod pipelines;
 pub mod shutdown;
@@ -49,6 +51,9 @@ pub struct App {
     compute: runtime::Runtime,
     topics: Vec<String>,
     kafka: KafkaSettings,
+    status: Arc<Status>,
+    admin: AdminServer,
+    started: Instant,
 }
 
 /// How a worker ended.
@@ -61,11 +66,13 @@ pub enum Ended {
 }
 
 impl App {
-    /// Builds every part and loads the models. Blocks until the broker answers, unless a stop is asked for.
+    /// Builds every part and loads the models; the admin endpoint answers from the start. Blocks until the broker answers,
+    /// unless a stop is asked for. `metrics` must be installed, or nothing is counted.
     ///
     /// # Errors
-    /// What keeps a worker from starting: missing topics, an unreadable repository, a port in use.
-    pub fn build(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<Self> {
+    /// What keeps a worker from starting: a port in use, an unreadable repository, missing topics.
+    pub fn build(settings: Settings, shutdown: &Shutdown, metrics: Metrics) -> anyhow::Result<Self> {
+        let started = Instant::now();
         let Settings { server, pipelines } = settings;
         let kafka = kafka_settings(&server);
         let compute = runtime::Builder::new_multi_thread()
@@ -73,10 +80,16 @@ impl App {
             .enable_all()
             .build()
             .context("the compute pool cannot be started")?;
+        let status = Arc::new(Status::new(pipelines::statuses(&pipelines)));
+        let admin = AdminServer::start(server.admin.listen, Arc::clone(&status), metrics)?;
+        tracing::info!(address = %admin.local_addr(), "admin endpoint");
         let models = models::load(&server, &pipelines)?;
+        status.set_models(models::statuses(&models));
         let names = TopicNames::of(&pipelines);
-        let _entered = compute.enter();
-        topics::ensure(&kafka, &names.all(), creation(&server), &|| shutdown.is_requested())?;
+        {
+            let _runtime = compute.enter();
+            topics::ensure(&kafka, &names.all(), creation(&server), &|| shutdown.is_requested())?;
+        }
         let in_flight = server.limits.in_flight_messages.get();
         let producer = KafkaProducer::new(&kafka.producer(in_flight), &names.outputs)
             .context("the Kafka producer cannot be created")?;
@@ -87,8 +100,13 @@ impl App {
             producer,
         };
         models::report_misfits(&worker);
-        drop(_entered);
-        Ok(Self { server, worker: Arc::new(worker), compute, topics: names.requests, kafka })
+        let worker = Arc::new(worker);
+        Ok(Self { server, worker, compute, topics: names.requests, kafka, status, admin, started })
+    }
+
+    /// Where the admin endpoint listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.local_addr()
     }
 
     /// Runs until a stop is asked for or the worker fails, and drains.
@@ -96,26 +114,13 @@ impl App {
     /// # Errors
     /// If the consumer cannot be started.
     pub fn run(self, shutdown: &Shutdown) -> anyhow::Result<Ended> {
-        let limits = &self.server.limits;
-        let chunk = Load { messages: limits.chunk_messages.get(), bytes: limits.chunk_bytes.bytes() as usize };
-        let in_flight =
-            Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() as usize };
         let patience = Duration::from(self.server.shutdown_timeout).saturating_sub(FAREWELL).max(FAREWELL);
-        let options = ConsumerOptions {
-            topics: self.topics.clone(),
-            chunk,
-            in_flight,
-            commit_interval: self.server.kafka.commit_interval.into(),
-            drain_timeout: patience,
-        };
         let (failures, mut failed) = mpsc::unbounded_channel();
-        let events = Arc::new(Events {
-            worker: Arc::clone(&self.worker),
-            compute: self.compute.handle().clone(),
-            failures,
-            started: Instant::now(),
-        });
-        let consumer = KafkaConsumer::new(&self.kafka.consumer(in_flight.bytes), options, events)
+        let (worker, status) = (Arc::clone(&self.worker), Arc::clone(&self.status));
+        let events = Events::new(worker, self.compute.handle().clone(), failures, status, self.started);
+        let options = consumer_options(&self.server, &self.topics, patience);
+        let ahead = options.in_flight.bytes;
+        let consumer = KafkaConsumer::new(&self.kafka.consumer(ahead), options, Arc::new(events))
             .context("the Kafka consumer cannot be created")?;
         let stopper = consumer.stopper();
         let failing = stopper.clone();
@@ -124,19 +129,21 @@ impl App {
             .name("consumer".to_owned())
             .spawn(move || ended.send(consumer.run(patience)))
             .context("the consumer's thread cannot be started")?;
-        let worker = &self.worker;
+        let producer = &self.worker.producer;
         let failure = self.compute.block_on(async move {
             tokio::select! {
                 () = shutdown.requested() => None,
                 Some(error) = failed.recv() => Some(error),
                 error = failing.failed() => Some(error),
-                error = worker.producer.failed() => Some(error),
+                error = producer.failed() => Some(error),
             }
         });
+        self.status.set_stopping();
         stopper.stop();
         let patience = if failure.is_some() { LAST_PATIENCE } else { patience + FAREWELL };
         let drained = has_ended.recv_timeout(patience);
         self.compute.shutdown_background();
+        self.admin.stop();
         match (failure, drained) {
             (Some(error), _) => Ok(Ended::Failed(error)),
             (None, Ok(Ok(drained))) => Ok(Ended::Stopped(drained)),
@@ -146,39 +153,16 @@ impl App {
     }
 }
 
-/// Turns chunks into tasks.
-struct Events {
-    worker: Arc<Worker>,
-    compute: runtime::Handle,
-    failures: mpsc::UnboundedSender<WorkerError>,
-    started: Instant,
-}
-
-impl ConsumerEvents for Events {
-    fn chunk(&self, chunk: Chunk, ticket: Ticket) {
-        let (worker, failures) = (Arc::clone(&self.worker), self.failures.clone());
-        self.compute.spawn(async move {
-            let milled = AssertUnwindSafe(worker.mill(&chunk)).catch_unwind().await;
-            let failure = match milled {
-                Ok(Ok(())) => return ticket.ack(),
-                Ok(Err(error)) => error,
-                Err(_) => WorkerError::PartEnded("the task of a chunk"),
-            };
-            // The receiver is gone once the worker stops: then nobody needs to be told.
-            let _stopping = failures.send(failure);
-        });
+fn consumer_options(server: &ServerConfig, topics: &[String], patience: Duration) -> ConsumerOptions {
+    let limits = &server.limits;
+    let bytes = |size: HumanSize| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
+    ConsumerOptions {
+        topics: topics.to_vec(),
+        chunk: Load { messages: limits.chunk_messages.get(), bytes: bytes(limits.chunk_bytes) },
+        in_flight: Load { messages: limits.in_flight_messages.get(), bytes: bytes(limits.in_flight_bytes) },
+        commit_interval: server.kafka.commit_interval.into(),
+        drain_timeout: patience,
     }
-
-    fn assigned(&self, partitions: usize) {
-        let since_start = self.started.elapsed();
-        tracing::info!(partitions, since_start = ?since_start, "ready");
-    }
-
-    fn committed(&self, _partitions: usize, _ok: bool) {}
-
-    fn lag(&self, _topic: &str, _partition: i32, _records: i64) {}
-
-    fn forget(&self, _topic: &str, _partition: i32) {}
 }
 
 /// The topics of all pipelines, each once, in the order in which messages and answers name them by index.

@@ -6,7 +6,10 @@ use clap::Parser;
 use modelmill::cli::{self, Cli, Command};
 
 fn main() -> ExitCode {
-    let Cli { command, log: _ } = Cli::parse();
+    let Cli { command, log } = Cli::parse();
+    if let Err(error) = cli::init_log(&log) {
+        return cli::fail(&error);
+    }
     let outcome = match command {
         Command::Worker(args) => cli::worker::run(&args),
         Command::Check(args) => cli::check::run(&args),

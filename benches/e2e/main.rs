@@ -77,8 +77,14 @@ impl Bench {
         let started = Instant::now();
         self.fill(&requests);
         let Options { requests: count, partitions, runs } = self.options;
-        println!("{count} iris requests (OIP JSON, one row, 126 bytes) in {partitions} partitions, filled in {:.1?}", started.elapsed());
-        println!("{:>4} {:>12} {:>12} {:>7} {:>14} {:>10}", "run", "bare µs", "modelmill µs", "ratio", "modelmill /s", "MiB");
+        println!(
+            "{count} iris requests (OIP JSON, one row, 126 bytes) in {partitions} partitions, filled in {:.1?}",
+            started.elapsed()
+        );
+        println!(
+            "{:>4} {:>12} {:>12} {:>7} {:>14} {:>10}",
+            "run", "bare µs", "modelmill µs", "ratio", "modelmill /s", "MiB"
+        );
         let mut ratios = Vec::new();
         for run in 0..runs {
             let bare = self.contest(&requests, &format!("bare-{run}"), false);
@@ -92,7 +98,10 @@ impl Bench {
         }
         ratios.sort_by(f64::total_cmp);
         let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
-        println!("CPU-µs a request, modelmill / bare loop: median {:.2} ({least:.2} to {most:.2})", ratios[ratios.len() / 2]);
+        println!(
+            "CPU-µs a request, modelmill / bare loop: median {:.2} ({least:.2} to {most:.2})",
+            ratios[ratios.len() / 2]
+        );
         self.delete(&requests);
     }
 
@@ -157,12 +166,8 @@ impl Bench {
     }
 
     fn fill(&self, topic: &str) {
-        let producer: BaseProducer = self
-            .config()
-            .set("linger.ms", "20")
-            .set("queue.buffering.max.messages", "1000000")
-            .create()
-            .unwrap();
+        let producer: BaseProducer =
+            self.config().set("linger.ms", "20").set("queue.buffering.max.messages", "1000000").create().unwrap();
         for index in 0..self.options.requests {
             let (row, _) = FLOWERS[index % FLOWERS.len()];
             let body = format!(

@@ -190,7 +190,7 @@ mod tests {
     };
 
     fn spec(name: &str, datatype: DataType, shape: Vec<Option<usize>>) -> TensorSpec {
-        TensorSpec { name: name.into(), datatype, shape, optional: false, classes: None }
+        TensorSpec { name: name.into(), datatype, shape, unranked: false, optional: false, classes: None }
     }
 
     /// iris 1 retires, 2 serves, 10 has failed; `a/b` serves under a name that a URL must escape.

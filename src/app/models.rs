@@ -5,10 +5,12 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 use anyhow::Context;
 
 use crate::{
+    admin::{ModelState, ModelStatus},
     backend::{BatchingChoice, onnx::SessionOptions},
     config::{PipelineConfig, Served, ServerConfig, VersionPolicy},
+    metrics::{LoadMetrics, ModelMetrics},
     model::{
-        batcher::BatchOptions,
+        batcher::{BatchOptions, Observer, Run},
         loader::{self, LoadOptions},
         manager::{Manager, State},
         policy::{self, aspired},
@@ -55,18 +57,59 @@ fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig) -> State {
             max_queue_delay: bounds.max_queue_delay,
         },
     };
-    let started = Instant::now();
-    match loader::load(id.clone(), folder, &options, Arc::new(|_| ())) {
+    let (started, metrics) = (Instant::now(), LoadMetrics::new(&id.name));
+    match loader::load(id.clone(), folder, &options, observer(id)) {
         Ok(servable) => {
+            metrics.loaded(started.elapsed());
             let batching = servable.batching.reason.as_str();
             tracing::info!(model = %id, digest = servable.digest, batching, took = ?started.elapsed(), "model loaded");
             State::Available(Arc::new(servable))
         }
         Err(error) => {
+            metrics.failed();
             tracing::error!(model = %id, %error, "this model version cannot be served; its requests are answered with MODEL_UNAVAILABLE");
             State::Failed(error.to_string().into())
         }
     }
+}
+
+/// What the batcher's runs say to the metrics.
+fn observer(id: &ServableId) -> Observer {
+    let metrics = ModelMetrics::new(&id.name, id.version);
+    Arc::new(move |run: Run| {
+        metrics.ran(run.rows, run.time);
+        metrics.queued(run.queued);
+        metrics.waiting(run.waiting);
+        metrics.learnt(run.row_cost, run.limit);
+        if run.failed {
+            metrics.failed();
+        }
+    })
+}
+
+/// Every version as the admin endpoint shows it.
+pub fn statuses(manager: &Manager) -> Vec<ModelStatus> {
+    let status = |(id, state): (ServableId, State)| match state {
+        State::Available(servable) => ModelStatus {
+            name: id.name,
+            version: id.version,
+            state: ModelState::Available,
+            reason: None,
+            digest: Some(servable.digest.clone()),
+            loaded_at: Some(servable.since),
+            signature: Some(Arc::new(servable.signature.clone())),
+        },
+        State::Failed(reason) => ModelStatus {
+            name: id.name,
+            version: id.version,
+            state: ModelState::Failed,
+            reason: Some(reason.to_string()),
+            digest: None,
+            loaded_at: None,
+            signature: None,
+        },
+    };
+    manager.states().into_iter().map(status).collect()
 }
 
 /// The models that the server file names, else those that the pipelines name.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 
 use crate::{
+    admin::PipelineStatus,
     codec::{
         Format, Intake, Intakes, RouteChoice, Routing,
         encode::{HeaderPolicy, Outlet},
@@ -14,7 +15,7 @@ use crate::{
     error::{ErrorCode, RequestError},
     request::{ModelChoice, Route, VersionChoice, is_model_name},
     steps::{
-        predict::{ModelSelector, Selector, VersionSelector},
+        predict::{self, ModelSelector, Selector, VersionSelector},
         program::segments,
     },
     worker::Pipeline,
@@ -65,6 +66,21 @@ pub fn build(pipelines: &[PipelineConfig], outputs: &[String]) -> Vec<Pipeline> 
         Pipeline::new(config.name.clone(), segments(&config.steps), outlet)
     };
     pipelines.iter().map(pipeline).collect()
+}
+
+/// The pipelines as the admin endpoint shows them, with the models that they cannot do without.
+pub fn statuses(pipelines: &[PipelineConfig]) -> Vec<PipelineStatus> {
+    let fixed = |(_, predict): (usize, &predict::Config)| match predict.model() {
+        Ok(ModelSelector::Fixed(name)) => Some(name),
+        _ => None,
+    };
+    let status = |pipeline: &PipelineConfig| PipelineStatus {
+        name: pipeline.name.clone(),
+        topics: pipeline.input.topics.clone(),
+        output: pipeline.output.topic.clone(),
+        models: pipeline.predicts().filter_map(fixed).collect(),
+    };
+    pipelines.iter().map(status).collect()
 }
 
 fn header_names(names: &config::HeaderNames) -> HeaderNames {

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::config::{self, ConfigErrors, Settings};
+use crate::{
+    config::{self, ConfigErrors, Settings},
+    telemetry::LogFormat,
+};
 
 /// How to log; taken by every subcommand.
 #[derive(Args, Clone, Debug, Default)]
@@ -17,19 +20,11 @@ pub struct LogArgs {
         long = "log-format",
         global = true,
         value_name = "FORMAT",
+        default_value = "auto",
         env = "MODELMILL_LOG_FORMAT",
         help_heading = "Logging"
     )]
-    pub format: Option<LogFormat>,
-}
-
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people
-    Human,
-    /// One JSON object a line
-    Json,
+    pub format: LogFormat,
 }
 
 /// The files that say what a worker does.

@@ -12,9 +12,9 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-pub use args::{ConfigArgs, LogArgs, LogFormat, RuntimeArgs};
+pub use args::{ConfigArgs, LogArgs, RuntimeArgs};
 
-use crate::config::ConfigErrors;
+use crate::{config::ConfigErrors, telemetry};
 
 mod args;
 pub mod check;
@@ -72,6 +72,14 @@ pub struct UsageError(pub String);
 #[derive(Debug, thiserror::Error)]
 #[error("the reader of the output has gone")]
 pub struct ClosedOutput;
+
+/// Sets the log up.
+///
+/// # Errors
+/// [`UsageError`] if the levels cannot be read.
+pub fn init_log(args: &LogArgs) -> anyhow::Result<()> {
+    telemetry::init(args.format, args.level.as_deref()).map_err(|error| UsageError(error.to_string()).into())
+}
 
 /// Writes to standard output.
 ///

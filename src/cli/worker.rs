@@ -10,6 +10,7 @@ use super::{ConfigArgs, RuntimeArgs};
 use crate::{
     app::{App, Ended, shutdown::Shutdown},
     backend::onnx,
+    metrics,
 };
 
 /// Run a worker: consume requests, predict, publish answers
@@ -39,7 +40,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     onnx::init(args.runtime.onnxruntime.as_deref())?;
     let shutdown = Shutdown::default();
     listen_for_signals(shutdown.clone())?;
-    let app = match App::build(settings, &shutdown) {
+    let app = match App::build(settings, &shutdown, metrics::install()?) {
         Err(_) if shutdown.is_requested() => return Ok(ExitCode::SUCCESS),
         built => built?,
     };

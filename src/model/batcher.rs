@@ -52,6 +52,10 @@ pub struct Run {
     pub time: Duration,
     /// How long the oldest rows had waited.
     pub queued: Duration,
+    /// Whether a request had to be isolated because the model failed.
+    pub failed: bool,
+    /// What a row has cost of late.
+    pub row_cost: Duration,
     /// Rows that a run may have from now on.
     pub limit: usize,
     /// Rows that are waiting.
@@ -119,10 +123,11 @@ impl Batcher {
                 while let Some(batch) = queue.next(|| pace.limit()) {
                     let started = Instant::now();
                     let (rows, queued) = (batch.rows(), batch.begin(started));
-                    runner.run(batch);
+                    let failed = !runner.run(batch);
                     let time = started.elapsed();
                     pace.learn(rows, time);
-                    observer(Run { rows, time, queued, limit: pace.limit(), waiting: queue.waiting_rows() });
+                    let (limit, waiting) = (pace.limit(), queue.waiting_rows());
+                    observer(Run { rows, time, queued, failed, row_cost: pace.row_cost(), limit, waiting });
                 }
             })?;
         }

@@ -38,8 +38,12 @@ impl Pace {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Nanoseconds that a row has cost of late; `None` before the first run.
-    pub fn row_cost(&self) -> Option<f64> {
+    /// What a row has cost of late; zero before the first run.
+    pub fn row_cost(&self) -> Duration {
+        Duration::from_nanos(self.row_nanos().unwrap_or(0.0) as u64)
+    }
+
+    fn row_nanos(&self) -> Option<f64> {
         match self.cost.load(Ordering::Relaxed) {
             0 => None,
             bits => Some(f64::from_bits(bits)),
@@ -53,7 +57,7 @@ impl Pace {
         }
         let limit = self.limit();
         let observed = time.as_nanos() as f64 / rows as f64;
-        let cost = match self.row_cost() {
+        let cost = match self.row_nanos() {
             None => observed,
             Some(old) => {
                 let weight = WEIGHT * (rows as f64 / limit as f64).clamp(0.02, 1.0);

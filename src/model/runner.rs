@@ -19,6 +19,8 @@ use crate::{
 pub struct Runner {
     session: Box<dyn Session>,
     axis: BatchAxis,
+    /// Whether a run of the present batch failed.
+    failed: bool,
 }
 
 /// Rows of one request, or of a part of it: what a failing run is cut down to.
@@ -31,11 +33,17 @@ struct Unit {
 impl Runner {
     /// A runner for `session`, on the thread that calls it.
     pub fn new(session: Box<dyn Session>, axis: BatchAxis) -> Self {
-        Self { session, axis }
+        Self { session, axis, failed: false }
     }
 
-    /// Runs a batch and settles every row of it.
-    pub fn run(&mut self, batch: Batch) {
+    /// Runs a batch and settles every row of it. Says whether the model took all of them.
+    pub fn run(&mut self, batch: Batch) -> bool {
+        self.failed = false;
+        self.run_batch(batch);
+        !self.failed
+    }
+
+    fn run_batch(&mut self, batch: Batch) {
         let pieces = batch.0;
         let work = &pieces[0].job.work;
         let together = self.axis != BatchAxis::None && work.rows && work.shared;
@@ -98,8 +106,10 @@ impl Runner {
     /// A panic below is an error of the run, not the end of the session's thread.
     fn guarded(&mut self, inputs: &Columns, rows: Option<Range<usize>>) -> Result<Vec<Column>, BackendError> {
         let session = &mut self.session;
-        catch_unwind(AssertUnwindSafe(|| session.run(inputs, rows)))
-            .unwrap_or_else(|_| Err(BackendError::Run("the backend panicked".to_owned())))
+        let outcome = catch_unwind(AssertUnwindSafe(|| session.run(inputs, rows)))
+            .unwrap_or_else(|_| Err(BackendError::Run("the backend panicked".to_owned())));
+        self.failed |= outcome.is_err();
+        outcome
     }
 }
 

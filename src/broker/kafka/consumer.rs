@@ -36,6 +36,7 @@ use crate::{
         offsets::{Offsets, Taken},
     },
     error::WorkerError,
+    metrics::{KafkaClient, RebalanceEvent},
 };
 
 /// How long the thread sleeps for the first record of a chunk; it wakes at once when one comes.
@@ -72,10 +73,12 @@ pub struct ConsumerOptions {
 pub trait ConsumerEvents: Send + Sync {
     /// A chunk to work on. Must not block; the ticket is to be acknowledged when every request is answered.
     fn chunk(&self, chunk: Chunk, ticket: Ticket);
-    /// The partitions owned after a rebalance.
-    fn assigned(&self, partitions: usize);
-    /// Commits sent, and whether the broker took them.
-    fn committed(&self, partitions: usize, ok: bool);
+    /// A rebalance, and the partitions owned after it.
+    fn rebalanced(&self, event: RebalanceEvent, partitions: usize);
+    /// Nothing is in flight.
+    fn idle(&self);
+    /// A commit was sent, and the broker took it or not.
+    fn committed(&self, ok: bool);
     /// Records behind the end of a partition that are not finished.
     fn lag(&self, topic: &str, partition: i32, records: i64);
     /// A partition is ours no more: its series end.
@@ -152,8 +155,13 @@ impl KafkaConsumer {
         });
         let budget = Budget::new(options.in_flight);
         let topics = options.topics.clone();
-        let context =
-            Context { log: ClientLog::new("consumer", fatal), state, options, events, forwarding: OnceLock::new() };
+        let context = Context {
+            log: ClientLog::new(KafkaClient::Consumer, fatal),
+            state,
+            options,
+            events,
+            forwarding: OnceLock::new(),
+        };
         let client: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
         let queue = DataQueue::new(&client, &topics);
         client.context().forwarding.get_or_init(|| queue.forwarding());
@@ -266,6 +274,9 @@ impl KafkaConsumer {
     fn keep_house(&self) {
         let context = self.context();
         let owned: Vec<_> = context.state.offsets.lock().finished().collect();
+        if self.budget.used() == Load::default() {
+            context.events.idle();
+        }
         for (source, done) in owned {
             let topic = &context.options.topics[source.topic];
             context.forward(source);
@@ -332,8 +343,6 @@ struct Context {
 log_through!(Context);
 
 impl Context {
-    fn statistics(&self, _statistics: &rdkafka::Statistics) {}
-
     fn forward(&self, source: Source) {
         if let Some(forwarding) = self.forwarding.get() {
             forwarding.forward(&self.options.topics[source.topic], source.partition);
@@ -418,14 +427,19 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn post_rebalance(&self, _client: &BaseConsumer<Self>, _rebalance: &Rebalance<'_>) {
+    fn post_rebalance(&self, client: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let owned = self.state.offsets.lock().owned();
-        tracing::info!(partitions = owned, "partitions assigned");
-        self.events.assigned(owned);
+        let event = match rebalance {
+            Rebalance::Assign(_) => RebalanceEvent::Assigned,
+            Rebalance::Revoke(_) if client.assignment_lost() => RebalanceEvent::Lost,
+            _ => RebalanceEvent::Revoked,
+        };
+        tracing::info!(partitions = owned, event = event.as_str(), "the group has shared out its partitions");
+        self.events.rebalanced(event, owned);
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, partitions: &TopicPartitionList) {
-        self.events.committed(partitions.count(), result.is_ok());
+        self.events.committed(result.is_ok());
         if let Err(error) = result {
             let failed: Vec<_> = partitions
                 .elements()

@@ -3,9 +3,12 @@
 //! The client reports every failed attempt to connect, several times a second, and recovers by itself. We say once that the
 //! brokers are gone and once that they are back; an error that no retry cures stops the worker.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -15,7 +18,10 @@ use rdkafka::{
 };
 use tokio::sync::Notify;
 
-use crate::error::WorkerError;
+use crate::{
+    error::WorkerError,
+    metrics::{ClientMetrics, ClientStatistics, KafkaClient},
+};
 
 /// An error that no retry cures, told once to whoever waits for it.
 #[derive(Default)]
@@ -43,18 +49,20 @@ impl FatalError {
     }
 }
 
-/// The log of one client.
+/// What one client tells: its log, its errors, its figures.
 pub struct ClientLog {
     /// `consumer` or `producer`, for people.
     role: &'static str,
     fatal: Arc<FatalError>,
     unreachable: AtomicBool,
+    metrics: ClientMetrics,
 }
 
 impl ClientLog {
     /// A log that tells fatal errors to `fatal`.
-    pub fn new(role: &'static str, fatal: Arc<FatalError>) -> Self {
-        Self { role, fatal, unreachable: AtomicBool::new(false) }
+    pub fn new(client: KafkaClient, fatal: Arc<FatalError>) -> Self {
+        let metrics = ClientMetrics::new(client);
+        Self { role: client.as_str(), fatal, unreachable: AtomicBool::new(false), metrics }
     }
 
     /// A line of the client's own log: for those who debug it. What matters arrives as an error, too.
@@ -82,6 +90,7 @@ impl ClientLog {
                 | RDKafkaErrorCode::SSL,
             ) => {
                 if !self.unreachable.swap(true, Ordering::Relaxed) {
+                    self.metrics.connected(false);
                     tracing::warn!(role, reason, "cannot reach the Kafka brokers; retrying until they answer");
                 }
             }
@@ -92,8 +101,26 @@ impl ClientLog {
     /// The brokers answer. Cheap: called for every chunk.
     pub fn reached(&self) {
         if self.unreachable.load(Ordering::Relaxed) && self.unreachable.swap(false, Ordering::Relaxed) {
+            self.metrics.connected(true);
             tracing::info!(role = self.role, "the Kafka brokers answer again");
         }
+    }
+}
+
+impl ClientLog {
+    /// The client's own statistics, every `statistics.interval.ms`.
+    pub fn statistics(&self, statistics: &rdkafka::Statistics) {
+        let up = statistics.brokers.values().filter(|broker| broker.nodeid >= 0 && broker.state == "UP");
+        let slowest = up.clone().filter_map(|broker| Some(broker.rtt.as_ref()?.avg)).max().unwrap_or(0);
+        let whole = |number: i64| u64::try_from(number).unwrap_or(0);
+        self.metrics.report(&ClientStatistics {
+            brokers_connected: up.count() as u64,
+            received_bytes: whole(statistics.rx_bytes),
+            sent_bytes: whole(statistics.tx_bytes),
+            queued_messages: statistics.msg_cnt,
+            queued_bytes: statistics.msg_size,
+            round_trip: Duration::from_micros(whole(slowest)),
+        });
     }
 }
 
@@ -110,7 +137,7 @@ macro_rules! log_through {
             }
 
             fn stats(&self, statistics: rdkafka::Statistics) {
-                self.statistics(&statistics);
+                self.log.statistics(&statistics);
             }
         }
     };

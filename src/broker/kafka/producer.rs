@@ -31,6 +31,7 @@ use super::{
 use crate::{
     broker::{Answer, AnswerHeaders, Answers, Chunk, Copied},
     error::WorkerError,
+    metrics::KafkaClient,
 };
 
 /// How long to wait before records are offered again that did not fit into the client's queue.
@@ -70,7 +71,7 @@ impl KafkaProducer {
     /// If the client refuses its configuration.
     pub fn new(config: &ClientConfig, topics: &[String]) -> Result<Self, KafkaError> {
         let fatal = Arc::new(FatalError::default());
-        let context = Context { log: ClientLog::new("producer", Arc::clone(&fatal)) };
+        let context = Context { log: ClientLog::new(KafkaClient::Producer, Arc::clone(&fatal)) };
         let producer: Arc<BaseProducer<Context>> = Arc::new(config.create_with_context(context)?);
         let handles = topics
             .iter()
@@ -290,10 +291,6 @@ struct Context {
 }
 
 log_through!(Context);
-
-impl Context {
-    fn statistics(&self, _statistics: &rdkafka::Statistics) {}
-}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = Token;

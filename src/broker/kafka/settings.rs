@@ -65,6 +65,7 @@ impl KafkaSettings {
             .set("client.id", "modelmill")
             .set("socket.nagle.disable", "true")
             .set("log.connection.close", "false")
+            .set("statistics.interval.ms", "15000")
             .set("allow.auto.create.topics", "false");
         config
     }
