@@ -28,10 +28,13 @@ mod document;
 mod expand;
 mod headers;
 mod kafka;
+mod keywords;
 mod lines;
 mod models;
 mod pipeline;
 mod problem;
+#[cfg(test)]
+mod random_files;
 mod read;
 #[cfg(test)]
 mod reference;
