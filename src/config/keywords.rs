@@ -16,10 +16,19 @@ pub fn description<'a>(root: &'a Value, schema: &'a Value) -> &'a str {
     described.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What may stand here besides nothing; `None` if the schema is no choice.
+/// What may stand here besides nothing, choices within choices included; `None` if the schema is no choice.
 pub fn alternatives<'a>(root: &'a Value, schema: &'a Value) -> Option<Vec<&'a Value>> {
     let choice = schema.get("oneOf").or_else(|| schema.get("anyOf"))?.as_array()?;
-    Some(choice.iter().map(|one| resolve(root, one)).filter(|one| one.get("type") != Some(&"null".into())).collect())
+    let mut all = Vec::new();
+    for alternative in choice.iter().map(|one| resolve(root, one)) {
+        let inner = alternative.get("anyOf").and_then(|_| alternatives(root, alternative));
+        match inner {
+            Some(inner) => all.extend(inner),
+            None if alternative.get("type") == Some(&"null".into()) => {}
+            None => all.push(alternative),
+        }
+    }
+    Some(all)
 }
 
 /// Whether one of the alternatives is nothing.
@@ -48,6 +57,31 @@ pub fn names(alternative: &Value) -> Vec<&str> {
         }
         _ => Vec::new(),
     }
+}
+
+/// A choice between names.
+pub struct Choice<'a> {
+    /// The schema of the choice as a whole.
+    pub schema: &'a Value,
+    /// One for each name, or for several without properties.
+    pub alternatives: Vec<&'a Value>,
+}
+
+impl<'a> Choice<'a> {
+    /// All names.
+    pub fn known(&self) -> Vec<&'a str> {
+        self.alternatives.iter().flat_map(|alternative| names(alternative)).collect()
+    }
+
+    /// What stands behind a name that has properties.
+    pub fn inside(&self, name: &str) -> Option<&'a Value> {
+        self.alternatives.iter().find_map(|alternative| alternative.get("properties")?.get(name))
+    }
+}
+
+/// Names that the contract has and the code not yet.
+pub fn later(schema: &Value) -> Vec<&str> {
+    strings(schema, "x-not-built-yet").collect()
 }
 
 /// The texts under a keyword that holds a list.

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::{
-    keywords::{alternatives, description, is_of_kind, names, resolve, stand_in, strings, takes_null},
+    keywords::{Choice, alternatives, description, is_of_kind, later, names, resolve, stand_in, strings, takes_null},
     problem::{KeyPath, Problem},
     words,
 };
@@ -174,8 +174,8 @@ impl<'a> Mender<'a> {
                 *value = fitted;
             }
             _ => {
-                let kinds = alternatives.iter().map(|one| words::kind(one)).collect::<Vec<_>>().join(" or ");
-                let sentence = format!("expected {kinds}, found {}", self.shown(value, path));
+                let kinds: Vec<_> = alternatives.iter().map(|one| words::kind(one)).collect();
+                let sentence = format!("expected {}, found {}", words::joined(&kinds, "or"), self.shown(value, path));
                 let first = alternatives.first().copied().unwrap_or(&Value::Null);
                 self.wrong(first, value, path, sentence);
             }
@@ -234,28 +234,6 @@ impl<'a> Mender<'a> {
     }
 }
 
-/// A choice between names.
-struct Choice<'a> {
-    schema: &'a Value,
-    alternatives: Vec<&'a Value>,
-}
-
-impl<'a> Choice<'a> {
-    fn known(&self) -> Vec<&'a str> {
-        self.alternatives.iter().flat_map(|alternative| names(alternative)).collect()
-    }
-
-    /// What stands behind a name that has properties.
-    fn inside(&self, name: &str) -> Option<&'a Value> {
-        self.alternatives.iter().find_map(|alternative| alternative.get("properties")?.get(name))
-    }
-}
-
-/// Names that the contract has and the code not yet.
-fn later(schema: &Value) -> Vec<&str> {
-    strings(schema, "x-not-built-yet").collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
@@ -270,6 +248,7 @@ mod tests {
         name: String,
         #[serde(default)]
         numbers: Numbers,
+        fill: Option<Fill>,
         maybe: Option<Inner>,
         #[serde(default)]
         pair: [u8; 2],
@@ -283,6 +262,14 @@ mod tests {
     enum Numbers {
         One(f64),
         Many(Vec<f64>),
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(untagged)]
+    #[allow(dead_code)]
+    enum Fill {
+        Number(Numbers),
+        Text(String),
     }
 
     impl Default for Numbers {
@@ -330,6 +317,8 @@ mod tests {
     fn every_form_of_type_that_fits_is_taken() {
         let fitting = [
             json!({"name": "a"}),
+            json!({"name": "a", "fill": [1]}),
+            json!({"name": "a", "fill": "text"}),
             json!({"name": "a", "numbers": 1, "maybe": {"only": 1}, "pair": [1, 2]}),
             json!({"name": "a", "numbers": [1.5, 2], "maybe": null, "tagged": {"kind": "plain"}}),
             json!({"name": "a", "tagged": {"kind": "deep", "depth": 3}, "steps": ["bare", {"deep": {"only": 1}}]}),
@@ -348,6 +337,10 @@ mod tests {
         assert_eq!(
             misfits(json!({"name": "a", "numbers": [1, "two"]})),
             ["numbers[1]: expected a number, found the text `two`"]
+        );
+        assert_eq!(
+            misfits(json!({"name": "a", "fill": true})),
+            ["fill: expected a number, a list or text, found `true`"]
         );
     }
 

@@ -176,7 +176,8 @@ pub fn listing(names: &[&str], last: &str) -> String {
     joined(&quoted, last)
 }
 
-fn joined(parts: &[String], last: &str) -> String {
+/// `a, b or c`.
+pub fn joined(parts: &[String], last: &str) -> String {
     match parts {
         [] => "nothing".to_owned(),
         [only] => only.clone(),
