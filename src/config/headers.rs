@@ -5,38 +5,32 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::{KeyPath, Problem};
 
-/// The headers that say something about a request. Names are compared without regard to case; of several names the first
-/// one present counts; an empty list turns the header off.
+/// The headers that say something about a request. Names are compared without regard to case.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("x-not-built-yet" = ["reply_partition", "correlation_id"]))]
 pub struct HeaderNames {
-    /// The request's id, where its body has none.
-    pub request_id: Vec<String>,
-    /// The model that the request asks for.
-    pub model_name: Vec<String>,
-    /// The version of the model that the request asks for.
-    pub model_version: Vec<String>,
-    /// The time budget in milliseconds, from the record's timestamp on.
-    pub timeout: Vec<String>,
-    /// The topic that the answer goes to, if `output.reply_topics` allows it.
+    /// The header with the request's id, where its body has none.
+    pub request_id: String,
+    /// The header with the model that the request asks for.
+    pub model_name: String,
+    /// The header with the version of the model that the request asks for.
+    pub model_version: String,
+    /// The header with the time budget in milliseconds, from the record's timestamp on.
+    pub timeout: String,
+    /// Headers that ask for the answer on another topic. None may be asked for yet: such a request is answered with
+    /// `INVALID_REQUEST`. Empty: the headers say nothing.
     pub reply_topic: Vec<String>,
-    /// The partition that the answer goes to: 4 bytes, big-endian.
-    pub reply_partition: Vec<String>,
-    /// What comes back in the answer byte for byte.
-    pub correlation_id: Vec<String>,
 }
 
 impl Default for HeaderNames {
     fn default() -> Self {
-        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         Self {
-            request_id: names(&["x-request-id"]),
-            model_name: names(&["model-name"]),
-            model_version: names(&["model-version"]),
-            timeout: names(&["timeout-ms"]),
-            reply_topic: names(&["kafka_replyTopic", "reply-to"]),
-            reply_partition: names(&["kafka_replyPartition"]),
-            correlation_id: names(&["kafka_correlationId", "correlation-id"]),
+            request_id: "x-request-id".to_owned(),
+            model_name: "model-name".to_owned(),
+            model_version: "model-version".to_owned(),
+            timeout: "timeout-ms".to_owned(),
+            reply_topic: vec!["kafka_replyTopic".to_owned(), "reply-to".to_owned()],
         }
     }
 }
@@ -44,34 +38,30 @@ impl Default for HeaderNames {
 impl HeaderNames {
     pub(super) fn problems(&self, at: &KeyPath) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut taken: Vec<(String, &str)> = Vec::new();
-        for (key, names) in self.lists() {
-            for (index, name) in names.iter().enumerate() {
-                let path = at.key(key).index(index);
-                let folded = name.to_lowercase();
-                if name.trim().is_empty() {
-                    problems
-                        .push(Problem::new(path, "is empty: name a header, or leave the list empty to turn it off"));
-                } else if let Some((_, other)) = taken.iter().find(|(taken, _)| *taken == folded) {
-                    problems.push(Problem::new(path, format!("header `{name}` already stands for `{other}`")));
-                } else {
-                    taken.push((folded, key));
-                }
+        let mut taken: Vec<(String, KeyPath)> = Vec::new();
+        for (path, name) in self.names(at) {
+            let folded = name.to_lowercase();
+            if name.trim().is_empty() {
+                problems.push(Problem::new(path, "is empty: name a header, or leave the key out for the default"));
+            } else if let Some((_, other)) = taken.iter().find(|(taken, _)| *taken == folded) {
+                problems.push(Problem::new(path, format!("header `{name}` already stands for `{other}`")));
+            } else {
+                taken.push((folded, path));
             }
         }
         problems
     }
 
-    fn lists(&self) -> [(&'static str, &[String]); 7] {
-        [
-            ("request_id", &self.request_id),
-            ("model_name", &self.model_name),
-            ("model_version", &self.model_version),
-            ("timeout", &self.timeout),
-            ("reply_topic", &self.reply_topic),
-            ("reply_partition", &self.reply_partition),
-            ("correlation_id", &self.correlation_id),
-        ]
+    fn names(&self, at: &KeyPath) -> Vec<(KeyPath, &str)> {
+        let reply_topics = self.reply_topic.iter().enumerate();
+        let mut names = vec![
+            (at.key("request_id"), self.request_id.as_str()),
+            (at.key("model_name"), &self.model_name),
+            (at.key("model_version"), &self.model_version),
+            (at.key("timeout"), &self.timeout),
+        ];
+        names.extend(reply_topics.map(|(index, name)| (at.key("reply_topic").index(index), name.as_str())));
+        names
     }
 }
 
@@ -81,11 +71,15 @@ mod tests {
 
     #[test]
     fn a_header_stands_for_one_thing() {
-        let names = HeaderNames { timeout: vec!["Model-Name".to_owned(), String::new()], ..HeaderNames::default() };
-        let problems = names.problems(&KeyPath::from("input.headers"));
-        assert_eq!(problems[0].path.to_string(), "input.headers.timeout[0]");
-        assert_eq!(problems[0].sentence, "header `Model-Name` already stands for `model_name`");
-        assert_eq!(problems[1].path.to_string(), "input.headers.timeout[1]");
+        let names = HeaderNames {
+            timeout: "Model-Name".to_owned(),
+            reply_topic: vec![String::new()],
+            ..HeaderNames::default()
+        };
+        let problems = names.problems(&KeyPath::from("headers"));
+        assert_eq!(problems[0].path.to_string(), "headers.timeout");
+        assert_eq!(problems[0].sentence, "header `Model-Name` already stands for `headers.model_name`");
+        assert_eq!(problems[1].path.to_string(), "headers.reply_topic[0]");
         assert_eq!(problems.len(), 2);
         assert_eq!(HeaderNames::default().problems(&KeyPath::root()), []);
     }

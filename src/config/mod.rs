@@ -1,9 +1,9 @@
 //! Settings: `server.yaml` says how this process runs, `pipeline.yaml` says what is computed.
 //!
 //! Guarantee: settings that come out of here obey every rule that can be known without looking further than the files,
-//! and if they cannot, every problem of every file is told at once. A file's way is straight: [`document`] parses it,
-//! [`expand`] puts environment variables in, [`shape`] holds it against the schema of the types, and the types' own
-//! `validate` and the [`rules`] across files come last.
+//! and if they cannot, every problem of every file is told at once. A file's way is straight: `document` parses it,
+//! `expand` puts environment variables in, `shape` holds it against the schema of the types, and the types' own
+//! `validate` and the `rules` across files come last.
 
 use std::{
     io::ErrorKind,
@@ -28,10 +28,13 @@ mod document;
 mod expand;
 mod headers;
 mod kafka;
+mod keywords;
 mod lines;
 mod models;
 mod pipeline;
 mod problem;
+#[cfg(test)]
+mod random_files;
 mod read;
 #[cfg(test)]
 mod reference;

@@ -18,6 +18,7 @@ use crate::{
 /// Where models come from and which versions are in service.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-not-built-yet" = ["poll_interval", "cache", "memory", "signature"]))]
 pub struct ModelsConfig {
     /// The folder of the models, `<repository>/<model>/<version>/model.onnx`: a path (from where the worker is started) or `file://…`.
     pub repository: String,

@@ -8,10 +8,7 @@ use super::{
     problem::{KeyPath, Problem},
     units::HumanDuration,
 };
-use crate::steps::{
-    StepConfig,
-    predict::{self, GlobSet, glob_set},
-};
+use crate::steps::{StepConfig, predict};
 
 /// The longest name of a topic that Kafka takes.
 const TOPIC_LEN: usize = 249;
@@ -46,7 +43,7 @@ pub struct InputConfig {
     /// How a record without a `content-type` header is read.
     #[serde(default)]
     pub codec: Codec,
-    /// The headers that say something about a request, in any case of letters; the first one present counts.
+    /// The names of the headers that say something about a request, in any case of letters.
     #[serde(default)]
     pub headers: HeaderNames,
 }
@@ -63,6 +60,7 @@ pub enum Codec {
 /// Where answers go and what they carry.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-not-built-yet" = ["reply_topics"]))]
 pub struct OutputConfig {
     /// The result topic: one answer for each request, success or error, keyed by the request's id.
     pub topic: String,
@@ -72,9 +70,6 @@ pub struct OutputConfig {
     /// Which answers carry headers.
     #[serde(default)]
     pub headers: HeaderPolicy,
-    /// Globs of the topics that a request's reply header may name; empty: none.
-    #[serde(default)]
-    pub reply_topics: Vec<String>,
 }
 
 /// Which answers carry headers.
@@ -100,12 +95,7 @@ impl PipelineConfig {
     ) -> Self {
         let input =
             InputConfig { topics: vec![requests.into()], codec: Codec::default(), headers: HeaderNames::default() };
-        let output = OutputConfig {
-            topic: results.into(),
-            dead_letter_topic: None,
-            headers: HeaderPolicy::default(),
-            reply_topics: Vec::new(),
-        };
+        let output = OutputConfig { topic: results.into(), dead_letter_topic: None, headers: HeaderPolicy::default() };
         Self { name: name.into(), input, output, steps, timeout: half_a_minute() }
     }
 
@@ -194,14 +184,6 @@ impl InputConfig {
 }
 
 impl OutputConfig {
-    /// The topics that a request's reply header may name.
-    ///
-    /// # Errors
-    /// One sentence for each glob that is none, with its place in `reply_topics`.
-    pub fn reply_topics(&self) -> Result<GlobSet, Vec<(usize, String)>> {
-        glob_set(&self.reply_topics)
-    }
-
     fn problems(&self) -> Vec<Problem> {
         let at = KeyPath::from("output");
         let mut problems = Vec::new();
@@ -213,9 +195,6 @@ impl OutputConfig {
                 let sentence = "is also `output.topic`: records that cannot be decoded need a topic of their own";
                 problems.push(Problem::new(path, sentence));
             }
-        }
-        for (index, sentence) in self.reply_topics().err().into_iter().flatten() {
-            problems.push(Problem::new(at.key("reply_topics").index(index), sentence));
         }
         problems
     }

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::{
+    keywords::{Choice, alternatives, description, is_of_kind, later, names, resolve, stand_in, strings, takes_null},
     problem::{KeyPath, Problem},
     words,
 };
@@ -57,13 +58,15 @@ impl<'a> Mender<'a> {
             let named = schema.get("oneOf").is_some() && alternatives.iter().all(|one| !names(one).is_empty());
             return match alternatives.as_slice() {
                 _ if value.is_null() && takes_null(schema) => {}
-                _ if named => self.fit_named(schema, &alternatives, value, path),
+                // Keys of its own beside a choice (a flattened enum) are for the types to judge.
+                _ if schema.get("properties").is_some() => {}
+                _ if named => self.fit_named(&Choice { schema, alternatives }, value, path),
                 [only] => self.fit(only, value, path),
                 _ => self.fit_any(&alternatives, value, path),
             };
         }
         self.take_from_environment(schema, value, path);
-        if !words::is_of_kind(schema, value) {
+        if !is_of_kind(schema, value) {
             return self.mismatch(schema, value, path);
         }
         if let Some(sentence) = words::value_problem(schema, value, &self.shown(value, path)) {
@@ -93,7 +96,7 @@ impl<'a> Mender<'a> {
                 entries.shift_remove(&key);
                 let known: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
                 misspelt.extend(words::nearest(&key, &known).map(str::to_owned));
-                self.report(&path.key(&key), words::unknown_key(&key, &known));
+                self.report(&path.key(&key), words::unknown_key(&key, &known, &later(schema)));
             } else if let Some(value) = entries.get_mut(&key) {
                 self.fit(inner, value, &path.key(&key));
             }
@@ -102,7 +105,7 @@ impl<'a> Mender<'a> {
             let inner = property(key).unwrap_or(&Value::Bool(true));
             // The misspelt key has been reported, and says the same.
             if !misspelt.contains(key) {
-                self.report(&path.key(key), words::missing(resolve_description(self.root, inner)));
+                self.report(&path.key(key), words::missing(description(self.root, inner)));
             }
             self.mended.places.push(path.key(key));
             entries.insert(key.to_owned(), stand_in(self.root, inner, 0));
@@ -110,46 +113,42 @@ impl<'a> Mender<'a> {
     }
 
     /// One of several names, some with properties (`predict: {…}`), some without (`all`).
-    fn fit_named(&mut self, schema: &'a Value, alternatives: &[&'a Value], value: &mut Value, path: &KeyPath) {
-        let known: Vec<&str> = alternatives.iter().flat_map(|alternative| names(alternative)).collect();
-        let with_properties = |name: &str| {
-            alternatives.iter().find_map(|alternative| alternative.get("properties").and_then(|inner| inner.get(name)))
-        };
+    fn fit_named(&mut self, choice: &Choice<'a>, value: &mut Value, path: &KeyPath) {
+        let known = choice.known();
         let sentence = match value {
-            Value::String(name) if !known.contains(&name.as_str()) => {
-                let later: Vec<&str> = strings(schema, "x-not-built-yet").collect();
-                words::unknown_name(name, &self.shown_text(name, path), &known, &later)
-            }
-            Value::String(name) => match with_properties(name) {
-                None => return,
-                Some(inner) => words::with_properties(name, resolve(self.root, inner)),
+            Value::String(name) => match choice.inside(name) {
+                Some(inside) => words::with_properties(name, resolve(self.root, inside)),
+                None if known.contains(&name.as_str()) => return,
+                None => words::unknown_name(name, &self.shown_text(name, path), &known, &later(choice.schema)),
             },
-            Value::Object(entries) if entries.len() == 1 => {
-                let (name, inner) = entries.iter_mut().next().expect("there is one");
-                let path_of_choice = path;
-                let path = path.key(name);
-                match with_properties(name) {
-                    Some(inner_schema) => {
-                        // `- lowercase:` with nothing behind it is a step without properties.
-                        if inner.is_null() {
-                            *inner = Value::Object(Map::new());
-                        }
-                        return self.fit(inner_schema, inner, &path);
-                    }
-                    None if known.contains(&name.as_str()) => format!("`{name}` stands alone, without `:`"),
-                    None => {
-                        self.report(&path, words::unknown_key(name, &known));
-                        return self.replace(schema, value, path_of_choice);
-                    }
-                }
-            }
+            Value::Object(entries) if entries.len() == 1 => return self.fit_entry(choice, value, path),
             Value::Object(entries) if entries.len() > 1 => {
                 let found: Vec<_> = entries.keys().map(String::as_str).collect();
                 format!("expected one key, found {}: write each as an entry of its own", words::listing(&found, "and"))
             }
             _ => format!("expected {}, found {}", words::listing(&known, "or"), self.shown(value, path)),
         };
-        self.wrong(schema, value, path, sentence);
+        self.wrong(choice.schema, value, path, sentence);
+    }
+
+    /// A name with what stands behind its colon.
+    fn fit_entry(&mut self, choice: &Choice<'a>, value: &mut Value, path: &KeyPath) {
+        let Some((name, inside)) = value.as_object_mut().and_then(|entries| entries.iter_mut().next()) else { return };
+        let entry = path.key(name);
+        if let Some(schema) = choice.inside(name) {
+            // `- softmax:` with nothing behind it is a step without properties.
+            if inside.is_null() {
+                *inside = Value::Object(Map::new());
+            }
+            return self.fit(schema, inside, &entry);
+        }
+        let known = choice.known();
+        let sentence = match known.contains(&name.as_str()) {
+            true => format!("`{name}` stands alone, without `:`"),
+            false => words::unknown_key(name, &known, &later(choice.schema)),
+        };
+        self.report(&entry, sentence);
+        self.replace(choice.schema, value, path);
     }
 
     /// The first alternative that fits, else the problems of the one that comes closest.
@@ -159,8 +158,11 @@ impl<'a> Mender<'a> {
             let mut attempt = Mender { root: self.root, written: self.written, mended: Mended::default() };
             let mut mended = value.clone();
             attempt.fit(alternative, &mut mended, path);
-            let of_kind = words::is_of_kind(resolve(self.root, alternative), value);
-            let distance = if of_kind { attempt.mended.problems.len() } else { usize::MAX };
+            let distance = match attempt.mended.problems.len() {
+                0 => 0,
+                problems if is_of_kind(alternative, value) => problems,
+                _ => usize::MAX,
+            };
             if closest.as_ref().is_none_or(|(least, ..)| distance < *least) {
                 closest = Some((distance, mended, attempt.mended));
             }
@@ -172,8 +174,8 @@ impl<'a> Mender<'a> {
                 *value = fitted;
             }
             _ => {
-                let kinds = alternatives.iter().map(|one| words::kind(one)).collect::<Vec<_>>().join(" or ");
-                let sentence = format!("expected {kinds}, found {}", self.shown(value, path));
+                let kinds: Vec<_> = alternatives.iter().map(|one| words::kind(one)).collect();
+                let sentence = format!("expected {}, found {}", words::joined(&kinds, "or"), self.shown(value, path));
                 let first = alternatives.first().copied().unwrap_or(&Value::Null);
                 self.wrong(first, value, path, sentence);
             }
@@ -183,11 +185,11 @@ impl<'a> Mender<'a> {
     /// Text from the environment becomes a number or a truth value where one is expected.
     fn take_from_environment(&self, schema: &Value, value: &mut Value, path: &KeyPath) {
         let Value::String(text) = &*value else { return };
-        if words::is_of_kind(schema, value) || !self.written.contains_key(path) {
+        if is_of_kind(schema, value) || !self.written.contains_key(path) {
             return;
         }
         if let Ok(read @ (Value::Number(_) | Value::Bool(_))) = serde_json::from_str::<Value>(text.trim())
-            && words::is_of_kind(schema, &read)
+            && is_of_kind(schema, &read)
         {
             *value = read;
         }
@@ -232,75 +234,148 @@ impl<'a> Mender<'a> {
     }
 }
 
-/// The schema behind references.
-fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    match schema.get("$ref").and_then(Value::as_str).and_then(|reference| root.pointer(reference.strip_prefix('#')?)) {
-        Some(target) => target,
-        None => schema,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
 
-fn resolve_description<'a>(root: &'a Value, schema: &'a Value) -> &'a str {
-    let described = if schema.get("description").is_some() { schema } else { resolve(root, schema) };
-    described.get("description").and_then(Value::as_str).unwrap_or_default()
-}
+    use super::*;
 
-/// What may stand here besides nothing; `None` if the schema is no choice.
-fn alternatives<'a>(root: &'a Value, schema: &'a Value) -> Option<Vec<&'a Value>> {
-    let choice = schema.get("oneOf").or_else(|| schema.get("anyOf"))?.as_array()?;
-    Some(choice.iter().map(|one| resolve(root, one)).filter(|one| one.get("type") != Some(&"null".into())).collect())
-}
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Everything {
+        name: String,
+        #[serde(default)]
+        numbers: Numbers,
+        fill: Option<Fill>,
+        maybe: Option<Inner>,
+        #[serde(default)]
+        pair: [u8; 2],
+        tagged: Option<Tagged>,
+        steps: Option<Vec<Step>>,
+    }
 
-fn takes_null(schema: &Value) -> bool {
-    let choice = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array);
-    choice.is_some_and(|choice| choice.iter().any(|one| one.get("type") == Some(&"null".into())))
-}
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(untagged)]
+    #[allow(dead_code)]
+    enum Numbers {
+        One(f64),
+        Many(Vec<f64>),
+    }
 
-/// The names that an alternative stands for: its constants, or the one key of its map. None if it is something else.
-fn names(alternative: &Value) -> Vec<&str> {
-    if let Some(constant) = alternative.get("const").and_then(Value::as_str) {
-        return vec![constant];
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(untagged)]
+    #[allow(dead_code)]
+    enum Fill {
+        Number(Numbers),
+        Text(String),
     }
-    if alternative.get("enum").is_some() {
-        return strings(alternative, "enum").collect();
-    }
-    let properties = alternative.get("properties").and_then(Value::as_object);
-    match (properties, strings(alternative, "required").collect::<Vec<_>>().as_slice()) {
-        (Some(properties), [only]) if properties.len() == 1 => vec![*only],
-        _ => Vec::new(),
-    }
-}
 
-fn strings<'a>(schema: &'a Value, keyword: &str) -> impl Iterator<Item = &'a str> {
-    schema.get(keyword).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-}
-
-/// A value that the types take, for the place of one that is missing or wrong.
-fn stand_in(root: &Value, schema: &Value, depth: usize) -> Value {
-    let own = |schema: &Value| {
-        let list = |keyword: &str| schema.get(keyword)?.as_array()?.first().cloned();
-        schema.get("default").or(schema.get("const")).cloned().or_else(|| list("enum")).or_else(|| list("examples"))
-    };
-    let resolved = resolve(root, schema);
-    if let Some(value) = own(schema).or_else(|| own(resolved)) {
-        return value;
-    }
-    if depth > 16 {
-        return Value::Null;
-    }
-    if let Some(first) = alternatives(root, resolved).and_then(|alternatives| alternatives.first().copied()) {
-        return stand_in(root, first, depth + 1);
-    }
-    match words::first_type(resolved) {
-        Some("string") => Value::String(String::new()),
-        Some("integer" | "number") => resolved.get("minimum").cloned().unwrap_or_else(|| 0.into()),
-        Some("boolean") => Value::Bool(false),
-        Some("array") => Value::Array(Vec::new()),
-        Some("object") => {
-            let property = |key| resolved.get("properties").and_then(|all| all.get(key)).unwrap_or(&Value::Null);
-            let inside = strings(resolved, "required");
-            Value::Object(inside.map(|key| (key.to_owned(), stand_in(root, property(key), depth + 1))).collect())
+    impl Default for Numbers {
+        fn default() -> Self {
+            Self::One(0.0)
         }
-        _ => Value::Null,
+    }
+
+    impl serde::Serialize for Numbers {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_f64(0.0)
+        }
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Inner {
+        only: u8,
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(tag = "kind", rename_all = "snake_case")]
+    #[allow(dead_code)]
+    enum Tagged {
+        Plain,
+        Deep { depth: u8 },
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    #[allow(dead_code)]
+    enum Step {
+        Bare,
+        Deep(Inner),
+    }
+
+    fn misfits(mut document: Value) -> Vec<String> {
+        let mended = Shape::of::<Everything>().mend(&mut document, &BTreeMap::new());
+        let told = mended.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.sentence)).collect();
+        serde_json::from_value::<Everything>(document).map(|_| told).expect("mended documents fit the types")
+    }
+
+    #[test]
+    fn every_form_of_type_that_fits_is_taken() {
+        let fitting = [
+            json!({"name": "a"}),
+            json!({"name": "a", "fill": [1]}),
+            json!({"name": "a", "fill": "text"}),
+            json!({"name": "a", "numbers": 1, "maybe": {"only": 1}, "pair": [1, 2]}),
+            json!({"name": "a", "numbers": [1.5, 2], "maybe": null, "tagged": {"kind": "plain"}}),
+            json!({"name": "a", "tagged": {"kind": "deep", "depth": 3}, "steps": ["bare", {"deep": {"only": 1}}]}),
+        ];
+        for document in fitting {
+            assert_eq!(misfits(document.clone()), [] as [String; 0], "{document}");
+        }
+    }
+
+    #[test]
+    fn a_choice_between_kinds_names_them_all() {
+        assert_eq!(
+            misfits(json!({"name": "a", "numbers": "many"})),
+            ["numbers: expected a number or a list, found the text `many`"]
+        );
+        assert_eq!(
+            misfits(json!({"name": "a", "numbers": [1, "two"]})),
+            ["numbers[1]: expected a number, found the text `two`"]
+        );
+        assert_eq!(
+            misfits(json!({"name": "a", "fill": true})),
+            ["fill: expected a number, a list or text, found `true`"]
+        );
+    }
+
+    #[test]
+    fn what_may_be_left_out_is_checked_when_it_is_there() {
+        assert_eq!(
+            misfits(json!({"name": "a", "maybe": {"onyl": 300}})),
+            ["maybe.onyl: unknown key `onyl`; did you mean `only`?"]
+        );
+        assert_eq!(
+            misfits(json!({"name": "a", "maybe": {"only": 300}})),
+            ["maybe.only: must be at most 255, found the number 300"]
+        );
+    }
+
+    #[test]
+    fn names_with_and_without_properties_are_told_apart() {
+        assert_eq!(
+            misfits(json!({"name": "a", "steps": ["deep", {"bare": 1}, "bear", {"depe": {}}]})),
+            [
+                "steps[0]: `deep` needs a value: write `deep: {only: …}`",
+                "steps[1].bare: `bare` stands alone, without `:`",
+                "steps[2]: expected `bare` or `deep`, found `bear`",
+                "steps[3].depe: unknown key `depe`; did you mean `deep`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn text_from_the_environment_becomes_what_is_expected_and_only_that() {
+        let mut document = json!({"name": "7", "numbers": "2.5", "maybe": {"only": "8"}});
+        let paths = [KeyPath::from("name"), KeyPath::from("numbers"), KeyPath::from("maybe.only")];
+        let written = paths.into_iter().map(|path| (path, "${VARIABLE}".to_owned())).collect();
+        let mended = Shape::of::<Everything>().mend(&mut document, &written);
+        assert_eq!(mended.problems, []);
+        assert_eq!(document, json!({"name": "7", "numbers": 2.5, "maybe": {"only": 8}}));
     }
 }

@@ -2,37 +2,10 @@
 
 use serde_json::Value;
 
-use super::units::{HumanDuration, HumanSize};
-
-/// Whether `value` is of one of the schema's types.
-pub fn is_of_kind(schema: &Value, value: &Value) -> bool {
-    let fits = |name: &str| match name {
-        "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "boolean" => value.is_boolean(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        "null" => value.is_null(),
-        _ => true,
-    };
-    let mut types = types(schema).peekable();
-    types.peek().is_none() || types.any(fits)
-}
-
-/// The first type that is not null.
-pub fn first_type(schema: &Value) -> Option<&str> {
-    types(schema).find(|name| *name != "null")
-}
-
-fn types(schema: &Value) -> impl Iterator<Item = &str> {
-    let (one, many) = match schema.get("type") {
-        Some(Value::String(name)) => (Some(name.as_str()), None),
-        Some(Value::Array(names)) => (None, Some(names)),
-        _ => (None, None),
-    };
-    one.into_iter().chain(many.into_iter().flatten().filter_map(Value::as_str))
-}
+use super::{
+    keywords::{first_type, types},
+    units::{HumanDuration, HumanSize},
+};
 
 /// What the schema expects: `a whole number`, `a duration such as …`.
 pub fn kind(schema: &Value) -> String {
@@ -108,6 +81,9 @@ pub fn value_problem(schema: &Value, value: &Value, found: &str) -> Option<Strin
         };
         return (!readable).then(|| format!("expected {}, found {found}", self::kind(schema)));
     }
+    if let Some(constant) = schema.get("const").filter(|constant| *constant != value) {
+        return Some(format!("expected {}, found {found}", self::value(constant)));
+    }
     if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
         && !allowed.contains(value)
     {
@@ -129,12 +105,14 @@ pub fn value_problem(schema: &Value, value: &Value, found: &str) -> Option<Strin
     Some(format!("must be at most {most}, found {found}"))
 }
 
-/// A key that nobody knows.
-pub fn unknown_key(key: &str, known: &[&str]) -> String {
+/// A key that nobody knows, or one of `later`.
+pub fn unknown_key(key: &str, known: &[&str], later: &[&str]) -> String {
+    let shown = shortened(key);
     match nearest(key, known) {
-        Some(near) => format!("unknown key `{}`; did you mean `{near}`?", shortened(key)),
-        None if known.is_empty() => format!("unknown key `{}`; no keys are known here", shortened(key)),
-        None => format!("unknown key `{}`; known here: {}", shortened(key), listing(known, "and")),
+        _ if later.contains(&key) => format!("`{shown}` is not built yet: remove it"),
+        Some(near) => format!("unknown key `{shown}`; did you mean `{near}`?"),
+        None if known.is_empty() => format!("unknown key `{shown}`; no keys are known here"),
+        None => format!("unknown key `{shown}`; known here: {}", listing(known, "and")),
     }
 }
 
@@ -198,7 +176,8 @@ pub fn listing(names: &[&str], last: &str) -> String {
     joined(&quoted, last)
 }
 
-fn joined(parts: &[String], last: &str) -> String {
+/// `a, b or c`.
+pub fn joined(parts: &[String], last: &str) -> String {
     match parts {
         [] => "nothing".to_owned(),
         [only] => only.clone(),

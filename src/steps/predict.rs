@@ -3,8 +3,7 @@
 //! The file's text becomes a [`Selector`] once, when the pipeline is set up; for each request, the program asks it which
 //! model and version are meant and whether the request may have them.
 
-pub use globset::GlobSet;
-use globset::{Glob, GlobSetBuilder};
+use globset::{Glob, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -21,6 +20,7 @@ const REQUEST_VERSION: &str = "{request.version}";
 /// Properties of `predict`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-not-built-yet" = ["fallback"]))]
 pub struct Config {
     /// The model's name in the repository, or `{request.model}` to let the request choose.
     pub model: String,
@@ -100,7 +100,7 @@ impl Config {
         let model = self.model().map_err(|sentence| problems.push(sentence)).ok();
         let version = self.version().map_err(|sentence| problems.push(sentence)).ok();
         let allow = glob_set(&self.allow)
-            .map_err(|wrong| problems.extend(wrong.into_iter().map(|(_, sentence)| format!("`allow`: {sentence}"))))
+            .map_err(|wrong| problems.extend(wrong.into_iter().map(|sentence| format!("`allow`: {sentence}"))))
             .ok();
         if matches!(model, Some(ModelSelector::Fixed(_))) && !self.allow.is_empty() {
             problems.push(format!(
@@ -157,27 +157,24 @@ impl Config {
     }
 }
 
-/// One matcher for a list of globs (`churn-*`).
-///
-/// # Errors
-/// For each glob that is none, its place in the list and a sentence.
-pub fn glob_set(globs: &[String]) -> Result<GlobSet, Vec<(usize, String)>> {
+/// One matcher for a list of globs (`churn-*`), or a sentence for each that is none.
+fn glob_set(globs: &[String]) -> Result<GlobSet, Vec<String>> {
     let mut builder = GlobSetBuilder::new();
     let mut problems = Vec::new();
-    for (index, glob) in globs.iter().enumerate() {
+    for glob in globs {
         match Glob::new(glob) {
-            Ok(_) if glob.is_empty() => problems.push((index, "an empty glob matches nothing: remove it".to_owned())),
+            Ok(_) if glob.is_empty() => problems.push("an empty glob matches nothing: remove it".to_owned()),
             Ok(glob) => {
                 builder.add(glob);
             }
-            Err(error) => problems.push((index, format!("`{glob}` is no glob: {}", error.kind()))),
+            Err(error) => problems.push(format!("`{glob}` is no glob: {}", error.kind())),
         }
     }
     match builder.build() {
         Ok(set) if problems.is_empty() => Ok(set),
         Ok(_) => Err(problems),
         Err(error) => {
-            problems.push((0, format!("the globs together are too large: {}", error.kind())));
+            problems.push(format!("the globs together are too large: {}", error.kind()));
             Err(problems)
         }
     }
