@@ -158,9 +158,9 @@ mod tests {
         assert_eq!((answer.code, answer.content_type.as_str()), (200, "text/plain; version=0.0.4; charset=utf-8"));
         for line in [
             "modelmill_requests_total{pipeline=\"flowers\",outcome=\"OK\"} 42",
-            "modelmill_request_latency_seconds_count{pipeline=\"flowers\"} 42",
+            "modelmill_request_latency_seconds_count{pipeline=\"flowers\"} 1",
             "modelmill_request_latency_seconds_bucket{pipeline=\"flowers\",le=\"0.0025\"} 0",
-            "modelmill_request_latency_seconds_bucket{pipeline=\"flowers\",le=\"0.005\"} 42",
+            "modelmill_request_latency_seconds_bucket{pipeline=\"flowers\",le=\"0.005\"} 1",
         ] {
             assert!(answer.text.lines().any(|found| found == line), "{line} in {}", answer.text);
         }

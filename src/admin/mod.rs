@@ -5,6 +5,7 @@
 //! here, they come through Kafka.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{Arc, mpsc},
@@ -26,6 +27,9 @@ mod status;
 
 /// How long a stop waits for clients that have not got their answer yet.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How often observations are put into their histograms, scraped or not: what a second brings is kept one by one.
+const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Why the admin endpoint cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -72,12 +76,13 @@ impl AdminServer {
     /// # Errors
     /// If the address cannot be had; nothing is left behind then.
     pub fn start(listen: SocketAddr, status: Arc<Status>, metrics: Metrics) -> Result<Self, AdminError> {
-        let router = endpoints::router().merge(models::router()).with_state(View { status, metrics });
+        let view = View { status, metrics: metrics.clone() };
+        let router = endpoints::router().merge(models::router()).with_state(view);
         let (stop, stopped) = oneshot::channel();
         let (started, start) = mpsc::sync_channel(1);
         let thread = thread::Builder::new()
             .name("admin".to_owned())
-            .spawn(move || run(listen, router, stopped, &started))
+            .spawn(move || run(listen, router, &metrics, stopped, &started))
             .map_err(AdminError::Start)?;
         let address = start.recv().unwrap_or_else(|_| Err(AdminError::Start(io::Error::other("its thread ended"))))?;
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
@@ -109,6 +114,7 @@ impl Drop for AdminServer {
 fn run(
     listen: SocketAddr,
     router: Router,
+    metrics: &Metrics,
     stopped: oneshot::Receiver<()>,
     started: &mpsc::SyncSender<Result<SocketAddr, AdminError>>,
 ) {
@@ -123,7 +129,10 @@ fn run(
         match bind(listen).await {
             Ok((listener, address)) => {
                 let _ = started.send(Ok(address));
-                serve(listener, router, stopped).await;
+                tokio::select! {
+                    () = serve(listener, router, stopped) => {}
+                    _ = keep_up(metrics) => {}
+                }
             }
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -139,6 +148,15 @@ async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), AdminErro
     })?;
     let address = listener.local_addr().map_err(AdminError::Start)?;
     Ok((listener, address))
+}
+
+/// Keeps the memory of the metrics in bounds.
+async fn keep_up(metrics: &Metrics) -> Infallible {
+    let mut interval = time::interval(UPKEEP);
+    loop {
+        interval.tick().await;
+        metrics.upkeep();
+    }
 }
 
 async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
@@ -250,6 +268,22 @@ mod tests {
         server.stop();
         assert!(begun.elapsed() < 5 * GRACE);
         start(address).unwrap();
+    }
+
+    #[test]
+    fn observations_do_not_pile_up_although_nobody_scrapes() {
+        let metrics = Metrics::default();
+        let worker = metrics.scope(crate::metrics::WorkerMetrics::new);
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let _server = AdminServer::start(listen, Arc::new(Status::new(vec![])), metrics.clone()).unwrap();
+        worker.chunk(77, 7777);
+        // Only this view of the recorder shows, without doing the upkeep itself, what has come into a histogram.
+        let taken_in = || format!("{metrics:?}").contains("sum: 7777.0");
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !taken_in() {
+            assert!(Instant::now() < patience, "{metrics:?}");
+            thread::yield_now();
+        }
     }
 
     #[test]

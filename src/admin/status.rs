@@ -287,10 +287,10 @@ pub(super) mod tests {
             status.set_models(vec![version("iris", 1, ModelState::Available)]);
             let text = metrics.render();
             assert!(text.contains("modelmill_assigned_partitions 3\n"), "{text}");
-            let state = r#"modelmill_model_version_state{model="iris",version="1",state="available"} 1"#;
-            assert!(text.contains(state), "{text}");
+            let state = r#"modelmill_model_version_state{model="iris",version="1",state="available"}"#;
+            assert!(text.contains(&format!("{state} 1\n")), "{text}");
             status.set_models(vec![]);
-            assert!(!metrics.render().contains(state));
+            assert!(metrics.render().contains(&format!("{state} 0\n")));
         });
     }
 }

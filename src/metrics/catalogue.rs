@@ -1,7 +1,8 @@
 //! Every metric there is: its name, type, labels, unit and meaning, said once.
 //!
-//! The registry takes nothing that is not listed here, `docs/metrics.md` is held against this list by a test, and a label
-//! has only as many values as there are pipelines, models, partitions or fixed words: series are bounded.
+//! Handles are made of these definitions alone, `docs/metrics.md` is held against this list by a test, and a label has only
+//! as many values as there are pipelines, model versions that were loaded, partitions or fixed words, never what a request
+//! says: series are bounded.
 
 /// One metric family.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ macro_rules! catalogue {
                 Definition { name: $name, kind: $kind, labels: &[$($label),*], unit: $unit, help: $help };
         )*
 
-        /// The whole list, in the order of the documentation and of `/metrics`.
+        /// The whole list, in the order of the documentation.
         pub static ALL: &[&Definition] = &[$(&$id),*];
     };
 }
@@ -94,7 +95,8 @@ catalogue! {
     ROWS_ANSWERED: Kind::Counter, "modelmill_rows_total", ["pipeline"], "rows",
         "Rows (instances) of the requests that were answered.";
     REQUEST_LATENCY: LATENCY, "modelmill_request_latency_seconds", ["pipeline"], "seconds",
-        "Time from a request record's timestamp to the broker's acknowledgement of its answer.";
+        "Time from a request record's timestamp to the broker's acknowledgement of its answer; \
+         one observation for each group of requests of a chunk with the same timestamp.";
     STAGE_DURATION: WORK, "modelmill_stage_duration_seconds", ["pipeline", "stage"], "seconds",
         "Time that a chunk, group or batch spent in a stage: decode, steps, queue, inference, encode or publish.";
     DEAD_LETTERS: Kind::Counter, "modelmill_dead_letters_total", ["pipeline"], "messages",
@@ -115,7 +117,7 @@ catalogue! {
     BATCH_TARGET: Kind::Gauge, "modelmill_batch_target_rows", ["model", "version"], "rows",
         "How many rows the batcher aims at for a run, so that it stays near target_run_time.";
     MODEL_STATE: Kind::Gauge, "modelmill_model_version_state", ["model", "version", "state"], "1",
-        "1 for the state that a model version is in: aspired, loading, available, retiring or failed.";
+        "1 for the state that a model version is in (aspired, loading, available, retiring or failed), 0 for one it has left.";
     MODEL_LOAD_DURATION: LOADING, "modelmill_model_load_duration_seconds", ["model"], "seconds",
         "Time from the start of a load to a version that may serve: fetch, session, checks and warm-up.";
     MODEL_LOAD_FAILURES: Kind::Counter, "modelmill_model_load_failures_total", ["model"], "loads",

@@ -5,36 +5,38 @@
 //! no recorder is installed count nothing and cost nothing, so that tests of other parts need not care. [`catalogue`]
 //! says every name once; `docs/metrics.md` explains them.
 //!
-//! Guarantee: memory depends on the number of living series alone, never on traffic or on the time between two scrapes;
-//! and the series of what is gone (a retired version, a revoked partition) go with its handles.
+//! Guarantee: with [`Metrics::upkeep`] every second, which the admin endpoint sees to, memory depends on the number of
+//! series alone and not on traffic or on the time between two scrapes. A series, once there, stays until the process ends
+//! (`recorder` says why); the gauges of what is gone (a retired version, a revoked partition) fall to 0.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
+use metrics_exporter_prometheus::{PrometheusHandle, PrometheusRecorder};
 
 use catalogue::Definition;
-use registry::Registry;
 
 pub use client::{ClientMetrics, ClientStatistics, KafkaClient};
-pub use exposition::CONTENT_TYPE;
 pub use model::{LoadMetrics, ModelMetrics, ModelStateMetrics};
 pub use pipeline::{PipelineMetrics, Stage};
 pub use worker::{AssignmentMetrics, LagMetrics, RebalanceEvent, WorkerMetrics};
 
 pub mod catalogue;
 mod client;
-mod exposition;
-mod histogram;
 mod model;
 mod pipeline;
 mod process;
-mod registry;
+mod recorder;
 mod worker;
 
+/// What a scraper is told that it gets: the Prometheus text format.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// All metrics of the process, or of a test; cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Metrics {
-    registry: Arc<Registry>,
+    recorder: Arc<PrometheusRecorder>,
+    handle: PrometheusHandle,
 }
 
 /// Metrics were installed twice.
@@ -48,21 +50,35 @@ pub struct AlreadyInstalled;
 /// If the process has metrics already.
 pub fn install() -> Result<Metrics, AlreadyInstalled> {
     let metrics = Metrics::default();
-    metrics::set_global_recorder(metrics.registry.clone()).map_err(|_| AlreadyInstalled)?;
+    metrics::set_global_recorder(metrics.recorder.clone()).map_err(|_| AlreadyInstalled)?;
     Ok(metrics)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let recorder = Arc::new(recorder::build());
+        let metrics = Self { handle: recorder.handle(), recorder };
+        metrics.scope(|| gauge(&catalogue::BUILD_INFO, &[env!("CARGO_PKG_VERSION")]).set(1.0));
+        metrics
+    }
 }
 
 impl Metrics {
     /// Runs `build`, whose handles count here and not in the process's metrics: for tests side by side.
     pub fn scope<T>(&self, build: impl FnOnce() -> T) -> T {
-        metrics::with_local_recorder(&self.registry, build)
+        metrics::with_local_recorder(&self.recorder, build)
     }
 
     /// All series and the process's figures in the text format of [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
-        let mut families = self.registry.read(Instant::now());
-        families.extend(process::read());
-        exposition::render(&families)
+        let cpu = self.scope(process::observe);
+        self.handle.render() + &cpu
+    }
+
+    /// Puts what was observed into the buckets of histograms, which hold every single value until then (16 bytes each);
+    /// to be called every second or so. Rendering does it too.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
     }
 }
 
@@ -85,6 +101,27 @@ fn gauge(definition: &'static Definition, values: &[&str]) -> Gauge {
 
 fn histogram(definition: &'static Definition, values: &[&str]) -> Histogram {
     metrics::with_recorder(|recorder| recorder.register_histogram(&key(definition, values), &METADATA))
+}
+
+/// A gauge of something that may go while the process lives: it falls to 0 with its holder, since its last word is no longer
+/// true.
+#[derive(Debug)]
+struct TransientGauge(Gauge);
+
+impl TransientGauge {
+    fn new(definition: &'static Definition, values: &[&str]) -> Self {
+        Self(gauge(definition, values))
+    }
+
+    fn set(&self, value: f64) {
+        self.0.set(value);
+    }
+}
+
+impl Drop for TransientGauge {
+    fn drop(&mut self) {
+        self.0.set(0.0);
+    }
 }
 
 #[cfg(test)]

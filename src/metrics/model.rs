@@ -1,22 +1,22 @@
 //! What models cost: their runs, their queues, their loads, and which versions there are.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Histogram};
 use parking_lot::Mutex;
 
-use super::{catalogue, counter, gauge, histogram};
+use super::{TransientGauge, catalogue, counter, histogram};
 
-/// The series of one model version, held by its batcher: they go when the version is retired.
+/// The series of one model version, held by its batcher: when it is retired, its gauges fall to 0.
 #[derive(Debug)]
 pub struct ModelMetrics {
     batch_rows: Histogram,
     inference: Histogram,
     failures: Counter,
     queue: Histogram,
-    queue_rows: Gauge,
-    row_cost: Gauge,
-    batch_target: Gauge,
+    queue_rows: TransientGauge,
+    row_cost: TransientGauge,
+    batch_target: TransientGauge,
 }
 
 impl ModelMetrics {
@@ -29,9 +29,9 @@ impl ModelMetrics {
             inference: histogram(&catalogue::INFERENCE_DURATION, &labels),
             failures: counter(&catalogue::INFERENCE_FAILURES, &labels),
             queue: histogram(&catalogue::QUEUE_DURATION, &labels),
-            queue_rows: gauge(&catalogue::QUEUE_ROWS, &labels),
-            row_cost: gauge(&catalogue::ROW_COST, &labels),
-            batch_target: gauge(&catalogue::BATCH_TARGET, &labels),
+            queue_rows: TransientGauge::new(&catalogue::QUEUE_ROWS, &labels),
+            row_cost: TransientGauge::new(&catalogue::ROW_COST, &labels),
+            batch_target: TransientGauge::new(&catalogue::BATCH_TARGET, &labels),
         }
     }
 
@@ -90,23 +90,31 @@ impl LoadMetrics {
     }
 }
 
+/// Model, version and state.
+type Shown = (String, u64, &'static str);
+
 /// Which model versions there are and in which state; [`crate::admin::Status`] keeps it in step.
 #[derive(Debug, Default)]
 pub struct ModelStateMetrics {
-    shown: Mutex<Vec<Gauge>>,
+    shown: Mutex<HashMap<Shown, TransientGauge>>,
 }
 
 impl ModelStateMetrics {
-    /// Shows exactly these: model, version and state. What was shown before and is not among them vanishes.
+    /// Shows exactly these: model, version and state. What was shown before and is not among them falls to 0.
     pub fn show<'a>(&self, versions: impl IntoIterator<Item = (&'a str, u64, &'static str)>) {
         // Two setters at once must not leave the series of one beside the handles of the other.
         let mut shown = self.shown.lock();
         let now_shown = versions.into_iter().map(|(model, version, state)| {
-            let series = gauge(&catalogue::MODEL_STATE, &[model, &version.to_string(), state]);
-            series.set(1.0);
-            series
+            let key = (model.to_owned(), version, state);
+            let series = shown
+                .remove(&key)
+                .unwrap_or_else(|| TransientGauge::new(&catalogue::MODEL_STATE, &[model, &version.to_string(), state]));
+            (key, series)
         });
         *shown = now_shown.collect();
+        for series in shown.values() {
+            series.set(1.0);
+        }
     }
 }
 
@@ -140,31 +148,35 @@ mod tests {
     }
 
     #[test]
-    fn a_retired_version_takes_its_gauges_along() {
+    fn a_retired_version_leaves_its_gauges_at_0() {
         let metrics = Metrics::default();
         let (old, new) = metrics.scope(|| (ModelMetrics::new("iris", 1), ModelMetrics::new("iris", 2)));
         old.waiting(5);
         new.waiting(6);
         drop(old);
         let text = metrics.render();
-        assert!(!text.contains("modelmill_queue_rows{model=\"iris\",version=\"1\"}"), "{text}");
-        assert!(text.contains("modelmill_queue_rows{model=\"iris\",version=\"2\"} 6"), "{text}");
+        assert!(text.contains("modelmill_queue_rows{model=\"iris\",version=\"1\"} 0\n"), "{text}");
+        assert!(text.contains("modelmill_queue_rows{model=\"iris\",version=\"2\"} 6\n"), "{text}");
     }
 
     #[test]
     fn a_version_is_in_one_state_at_a_time() {
         let (metrics, states) = (Metrics::default(), ModelStateMetrics::default());
         metrics.scope(|| {
-            states.show([("iris", 1, "available"), ("iris", 2, "loading")]);
-            states.show([("iris", 1, "retiring"), ("iris", 2, "available")]);
+            states.show([("iris", 1, "available"), ("iris", 2, "loading"), ("digits", 1, "available")]);
+            states.show([("iris", 1, "retiring"), ("iris", 2, "available"), ("digits", 1, "available")]);
         });
         let text = metrics.render();
-        let shown: Vec<_> = text.lines().filter(|line| line.starts_with("modelmill_model_version_state")).collect();
+        let mut shown: Vec<_> = text.lines().filter(|line| line.starts_with("modelmill_model_version_state")).collect();
+        shown.sort_unstable();
         assert_eq!(
             shown,
             [
+                r#"modelmill_model_version_state{model="digits",version="1",state="available"} 1"#,
+                r#"modelmill_model_version_state{model="iris",version="1",state="available"} 0"#,
                 r#"modelmill_model_version_state{model="iris",version="1",state="retiring"} 1"#,
                 r#"modelmill_model_version_state{model="iris",version="2",state="available"} 1"#,
+                r#"modelmill_model_version_state{model="iris",version="2",state="loading"} 0"#,
             ]
         );
     }

@@ -1,53 +1,63 @@
 //! What the operating system says about this process, read when somebody asks.
 //!
-//! CPU time is a fraction of a second, so that a rate over a short window is right; whole seconds would not be.
+//! CPU time is a fraction of a second, so that a rate over a short window is right. The recorder's counters are whole numbers;
+//! so this one counter is written here, and everything else goes through the recorder.
 
 use super::{
     catalogue::{
-        self, Definition, PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START,
-        PROCESS_THREADS, PROCESS_VIRTUAL,
+        Definition, PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS,
+        PROCESS_VIRTUAL,
     },
-    exposition::{Family, Reading},
+    gauge,
 };
 
-/// The process's figures and the build's version; what the platform does not tell is left out.
-pub fn read() -> Vec<Family> {
+/// Brings the process's gauges up to date and gives the lines of its CPU time; what the platform does not tell is left out.
+pub fn observe() -> String {
     let process = metrics_process::collector::collect();
-    let whole = |value: Option<u64>| value.map(|value| value as f64);
-    let figures: [(&'static Definition, Option<f64>); 7] = [
-        (&PROCESS_CPU, process.cpu_seconds_total),
-        (&PROCESS_RESIDENT, whole(process.resident_memory_bytes)),
-        (&PROCESS_VIRTUAL, whole(process.virtual_memory_bytes)),
-        (&PROCESS_OPEN_FDS, whole(process.open_fds)),
-        (&PROCESS_MAX_FDS, whole(process.max_fds)),
-        (&PROCESS_THREADS, whole(process.threads)),
-        (&PROCESS_START, whole(process.start_time_seconds)),
+    let figures: [(&'static Definition, Option<u64>); 6] = [
+        (&PROCESS_RESIDENT, process.resident_memory_bytes),
+        (&PROCESS_VIRTUAL, process.virtual_memory_bytes),
+        (&PROCESS_OPEN_FDS, process.open_fds),
+        (&PROCESS_MAX_FDS, process.max_fds),
+        (&PROCESS_THREADS, process.threads),
+        (&PROCESS_START, process.start_time_seconds),
     ];
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let build = Family { definition: &catalogue::BUILD_INFO, samples: vec![(vec![version], Reading::Number(1.0))] };
-    let known = figures.into_iter().filter_map(|(definition, value)| {
-        let samples = vec![(Vec::new(), Reading::Number(value?))];
-        Some(Family { definition, samples })
-    });
-    std::iter::once(build).chain(known).collect()
+    for (definition, value) in figures {
+        if let Some(value) = value {
+            gauge(definition, &[]).set(value as f64);
+        }
+    }
+    process.cpu_seconds_total.map(cpu_time).unwrap_or_default()
+}
+
+fn cpu_time(seconds: f64) -> String {
+    let Definition { name, kind, help, .. } = PROCESS_CPU;
+    format!("# HELP {name} {help}\n# TYPE {name} {}\n{name} {seconds}\n", kind.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
 
     #[cfg(target_os = "linux")]
     #[test]
     fn memory_and_cpu_time_are_those_of_this_process() {
-        let families = read();
-        let value = |wanted: &Definition| {
-            let family = families.iter().find(|family| family.definition.name == wanted.name).unwrap();
-            let Reading::Number(number) = family.samples[0].1 else { panic!("a number") };
-            number
+        let text = Metrics::default().render();
+        let value = |wanted: &Definition| -> f64 {
+            let found: Vec<_> =
+                text.lines().filter_map(|line| line.strip_prefix(wanted.name)?.strip_prefix(' ')).collect();
+            assert_eq!(found.len(), 1, "{} in {text}", wanted.name);
+            found[0].parse().unwrap()
         };
         assert!((1e6..1e12).contains(&value(&PROCESS_RESIDENT)), "{}", value(&PROCESS_RESIDENT));
         assert!(value(&PROCESS_THREADS) >= 1.0);
-        // Fractions of a second are there: a process this young has not used many.
+        // A process this young has not used many.
         assert!((0.0..3600.0).contains(&value(&PROCESS_CPU)));
+    }
+
+    #[test]
+    fn cpu_time_keeps_its_fraction() {
+        assert!(cpu_time(0.25).ends_with("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 0.25\n"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{catalogue, counter, gauge, histogram};
+use super::{TransientGauge, catalogue, counter, gauge, histogram};
 
 /// What the consumer group did with this worker's partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl AssignmentMetrics {
 /// The lag of each assigned partition.
 #[derive(Debug, Default)]
 pub struct LagMetrics {
-    by_partition: HashMap<(String, i32), Gauge>,
+    by_partition: HashMap<(String, i32), TransientGauge>,
 }
 
 impl LagMetrics {
@@ -113,11 +113,11 @@ impl LagMetrics {
         let series = self
             .by_partition
             .entry((topic.to_owned(), partition))
-            .or_insert_with(|| gauge(&catalogue::LAG, &[topic, &partition.to_string()]));
+            .or_insert_with(|| TransientGauge::new(&catalogue::LAG, &[topic, &partition.to_string()]));
         series.set(messages as f64);
     }
 
-    /// A partition is no longer this worker's: another one reports its lag from now on.
+    /// A partition is no longer this worker's: its lag falls to 0, and another worker reports it from now on.
     pub fn forget(&mut self, topic: &str, partition: i32) {
         self.by_partition.remove(&(topic.to_owned(), partition));
     }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_partition_reports_no_lag() {
+    fn a_revoked_partition_has_no_lag_here() {
         let (metrics, mut lag) = (Metrics::default(), LagMetrics::default());
         metrics.scope(|| {
             lag.set("requests", 0, 10);
@@ -172,7 +172,15 @@ mod tests {
         lag.forget("requests", 0);
         lag.retain(|_, partition| partition != 2);
         let text = metrics.render();
-        let shown: Vec<_> = text.lines().filter(|line| line.starts_with("modelmill_consumer_lag")).collect();
-        assert_eq!(shown, ["modelmill_consumer_lag_messages{topic=\"requests\",partition=\"1\"} 21"]);
+        let mut shown: Vec<_> = text.lines().filter(|line| line.starts_with("modelmill_consumer_lag")).collect();
+        shown.sort_unstable();
+        assert_eq!(
+            shown,
+            [
+                "modelmill_consumer_lag_messages{topic=\"requests\",partition=\"0\"} 0",
+                "modelmill_consumer_lag_messages{topic=\"requests\",partition=\"1\"} 21",
+                "modelmill_consumer_lag_messages{topic=\"requests\",partition=\"2\"} 0",
+            ]
+        );
     }
 }
