@@ -224,6 +224,13 @@ def signatures():
     features = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
     save("many_inputs_and_outputs", proto, {"features": features, "count": np.array([2, 2**53 + 1, -1]), "word": words})
 
+    # Exporters of old listed every weight among the inputs; up to format version 3 that gives requests no say in them.
+    inputs = [tensor("x", "FP32", ["n", 2]), tensor("factor", "FP32", [1])]
+    factor = [constant("factor", [2], np.float32)]
+    opset = [h.make_opsetid("", 8)]
+    proto = model(double, inputs, [tensor("y", "FP32", ["n", 2])], factor, opset=opset, ir_version=3)
+    save("weights_as_inputs", proto, {"x": x})
+
     proto = model([], [], [tensor("answer", "INT64", [1])], [constant("answer", [42], np.int64)])
     save("no_inputs", proto, {})
 

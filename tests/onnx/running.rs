@@ -114,6 +114,7 @@ fn what_the_graph_declares_is_what_the_signature_says() {
     };
     assert_eq!(shown("iris"), ["X FP32 [?, 4]", "label INT64 [?]", "probabilities FP32 [?, 3]"]);
     assert_eq!(shown("zipmap_string"), ["scores FP32 [?, 3]", "by_name FP32 [?, 3]"]);
+    assert_eq!(shown("weights_as_inputs"), ["x FP32 [?, 2]", "y FP32 [?, 2]"]);
     assert_eq!(shown("scalar"), ["x FP32 []", "y FP32 []"]);
     assert_eq!(shown("unranked_output"), ["x FP32 [?, 4]", "y FP32 of any shape"]);
     assert_eq!(shown("fixed_four"), ["x FP32 [4, 3]", "y FP32 [4, 2]"]);

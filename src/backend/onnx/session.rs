@@ -11,6 +11,8 @@ use std::{
     sync::Arc,
 };
 
+use ort::{AsPointer, Error, memory::MemoryInfo, session::Session as OrtSession};
+
 use super::{
     description::Description,
     load::{SessionOptions, load},
@@ -22,7 +24,6 @@ use crate::{
     backend::{BackendError, BatchAxis, Session, Signature, TensorSpec, declared_axis},
     tensor::{Column, Columns, Tensor},
 };
-use ort::{AsPointer, Error, memory::MemoryInfo, session::Session as OrtSession};
 
 /// A model that runs in ONNX Runtime.
 pub struct OnnxSession {
@@ -35,7 +36,7 @@ pub struct OnnxSession {
     /// Which outputs are sequences of maps.
     maps: Vec<bool>,
     /// The number of rows that each run must have, if the model has one.
-    pub(super) fixed: Option<usize>,
+    fixed: Option<usize>,
     memory: MemoryInfo<'static>,
     session: OrtSession,
 }
