@@ -35,19 +35,19 @@ fn run(bencher: Bencher<'_, '_>, name: &str, input: &str, rows: usize, width: us
 }
 
 /// A logistic regression of scikit-learn with its labels and probabilities as tensors.
-#[divan::bench(args = ROWS)]
+#[divan::bench(args = ROWS, sample_size = 200)]
 fn iris(bencher: Bencher<'_, '_>, rows: usize) {
     run(bencher, "iris", "X", rows, 4);
 }
 
 /// The same model as scikit-learn's converter makes it by default: probabilities as a sequence of maps.
-#[divan::bench(args = ROWS)]
+#[divan::bench(args = ROWS, sample_size = 200)]
 fn iris_with_zipmap(bencher: Bencher<'_, '_>, rows: usize) {
     run(bencher, "zipmap_int", "X", rows, 4);
 }
 
 /// The smallest graph there is: what a call costs.
-#[divan::bench(args = ROWS)]
+#[divan::bench(args = ROWS, sample_size = 200)]
 fn identity(bencher: Bencher<'_, '_>, rows: usize) {
     run(bencher, "identity_fp32", "x", rows, 3);
 }

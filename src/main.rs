@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Worker(args) => cli::worker::run(&args),
         Command::Check(args) => cli::check::run(&args),
+        Command::Inspect(args) => cli::inspect::run(&args),
         Command::Schema(args) => cli::schema::run(&args),
         Command::Completions(args) => cli::completions::run(&args),
     };

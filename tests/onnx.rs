@@ -7,6 +7,8 @@
 mod batching;
 #[path = "onnx/golden.rs"]
 mod golden;
+#[path = "onnx/inspect.rs"]
+mod inspect;
 #[path = "onnx/refused.rs"]
 mod refused;
 #[path = "onnx/running.rs"]

@@ -85,10 +85,10 @@ pub fn statuses(pipelines: &[PipelineConfig]) -> Vec<PipelineStatus> {
 
 fn header_names(names: &config::HeaderNames) -> HeaderNames {
     HeaderNames {
-        model: names.model_name.clone(),
-        version: names.model_version.clone(),
-        timeout: names.timeout.clone(),
-        request_id: names.request_id.clone(),
+        model: vec![names.model_name.clone()],
+        version: vec![names.model_version.clone()],
+        timeout: vec![names.timeout.clone()],
+        request_id: vec![names.request_id.clone()],
         reply_topic: names.reply_topic.clone(),
     }
 }

@@ -114,3 +114,53 @@ fn axis_of(input: &TensorSpec) -> Result<BatchAxis, String> {
         Some(Some(rows)) => Ok(BatchAxis::Fixed(*rows)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::DataType;
+
+    fn spec(name: &str, shape: &[Option<usize>]) -> TensorSpec {
+        let shape = shape.to_vec();
+        TensorSpec {
+            name: name.into(),
+            datatype: DataType::Fp32,
+            shape,
+            unranked: false,
+            optional: false,
+            classes: None,
+        }
+    }
+
+    fn declared(inputs: &[&[Option<usize>]], outputs: &[&[Option<usize>]]) -> Result<BatchAxis, String> {
+        let specs = |shapes: &[&[Option<usize>]]| shapes.iter().map(|shape| spec("t", shape)).collect();
+        declared_axis(&Signature { inputs: specs(inputs), outputs: specs(outputs) })
+    }
+
+    #[test]
+    fn all_first_axes_must_be_of_one_kind() {
+        let (any, four) = (&[None, Some(4)][..], &[Some(4), Some(2)][..]);
+        assert_eq!(declared(&[any, any], &[any]), Ok(BatchAxis::Dynamic));
+        assert_eq!(declared(&[four, four], &[four]), Ok(BatchAxis::Fixed(4)));
+        assert_eq!(declared(&[four], &[any]), Ok(BatchAxis::Fixed(4)));
+        assert!(declared(&[any, four], &[any]).unwrap_err().contains("differs from that of others"));
+        assert!(declared(&[any], &[any, four]).unwrap_err().contains("the output `t` is fixed (FP32 [4, 2])"));
+        assert!(declared(&[four], &[&[Some(1)]]).unwrap_err().contains("but the output `t` has one of 1"));
+        assert!(declared(&[any], &[&[]]).unwrap_err().contains("the output `t` is a scalar"));
+        assert!(declared(&[&[Some(0)]], &[any]).unwrap_err().contains("has no rows"));
+    }
+
+    #[test]
+    fn inputs_with_a_default_have_no_say() {
+        let optional = TensorSpec { optional: true, ..spec("factor", &[]) };
+        let inputs = vec![spec("x", &[None]), optional];
+        assert_eq!(declared_axis(&Signature { inputs, outputs: vec![] }), Ok(BatchAxis::Dynamic));
+    }
+
+    #[test]
+    fn an_output_of_unknown_rank_is_left_to_the_trial() {
+        let unranked = TensorSpec { unranked: true, ..spec("y", &[]) };
+        let signature = Signature { inputs: vec![spec("x", &[None])], outputs: vec![unranked] };
+        assert_eq!(declared_axis(&signature), Ok(BatchAxis::Dynamic));
+    }
+}

@@ -158,3 +158,78 @@ fn labels_differ(alone: &Elements, together: &Elements, range: Range<usize>) -> 
     row.extend_from(together, range);
     *alone != row
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::{Signature, TensorSpec, scripted::ScriptedSession},
+        tensor::{DataType, Tensor},
+    };
+
+    fn spec(name: &str, datatype: DataType) -> TensorSpec {
+        let shape = vec![None, Some(2)];
+        TensorSpec { name: name.into(), datatype, shape, unranked: false, optional: false, classes: None }
+    }
+
+    /// A model from `x` [?, 2] to `y`, which gets the numbers of its rows.
+    fn model(y: DataType, mut run: impl FnMut(&[f32], usize) -> Elements + Send + 'static) -> ScriptedSession {
+        let signature = Signature { inputs: vec![spec("x", DataType::Fp32)], outputs: vec![spec("y", y)] };
+        let script = move |inputs: &Columns, rows: Option<Range<usize>>| {
+            let x = &inputs.find("x").unwrap().tensor;
+            let rows = rows.unwrap_or(0..x.rows());
+            let Elements::Fp32(numbers) = x.elements() else { unreachable!() };
+            Ok(vec![Column::new("y", Tensor::matrix(2, run(&numbers[x.range_of(&rows)], rows.len())))])
+        };
+        ScriptedSession::new(signature, Box::new(script))
+    }
+
+    #[test]
+    fn rounding_is_no_disturbance_and_a_small_shift_is() {
+        let noisy = |by: f32| {
+            let run =
+                move |x: &[f32], rows| Elements::Fp32(x.iter().map(|x| (x + 1.0) * (1.0 + by * rows as f32)).collect());
+            try_rows(&mut model(DataType::Fp32, run), BatchAxis::Dynamic)
+        };
+        assert_eq!(noisy(2e-7), Finding::Independent);
+        let Finding::Mixed(sentence) = noisy(1e-4) else { panic!("not found out") };
+        assert!(sentence.contains("`y` of a row is") && sentence.contains("among others"), "{sentence}");
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_the_same_as_itself() {
+        let run = |x: &[f32], _| Elements::Fp32(x.iter().map(|x| (x - 0.5).ln()).collect());
+        assert_eq!(try_rows(&mut model(DataType::Fp32, run), BatchAxis::Dynamic), Finding::Independent);
+    }
+
+    #[test]
+    fn a_label_may_flip_once_but_not_round_after_round() {
+        let flipping = |mut flips: usize| {
+            let run = move |x: &[f32], rows| {
+                let flip = i64::from(rows == 1 && flips > 0);
+                flips -= flip as usize;
+                Elements::Int64(x.iter().map(|x| *x as i64 + flip).collect())
+            };
+            try_rows(&mut model(DataType::Int64, run), BatchAxis::Dynamic)
+        };
+        assert_eq!(flipping(0), Finding::Independent);
+        assert_eq!(flipping(1), Finding::Independent);
+        assert!(matches!(flipping(usize::MAX), Finding::Mixed(_)));
+    }
+
+    #[test]
+    fn a_model_that_takes_nothing_is_untried() {
+        let signature = Signature { inputs: vec![spec("x", DataType::Fp32)], outputs: vec![spec("y", DataType::Fp32)] };
+        let script = |_: &Columns, _| Err(BackendError::Run("the node `a` (Gather) failed".to_owned()));
+        let mut session = ScriptedSession::new(signature, Box::new(script));
+        let finding = try_rows(&mut session, BatchAxis::Dynamic);
+        assert_eq!(finding, Finding::Untried("the node `a` (Gather) failed".to_owned()));
+    }
+
+    #[test]
+    fn the_first_and_the_last_row_are_among_those_tried_alone() {
+        assert_eq!(picks(4).collect::<Vec<_>>(), [0, 1, 3]);
+        assert_eq!(picks(2).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(picks(1).collect::<Vec<_>>(), [0]);
+    }
+}

@@ -19,6 +19,7 @@ use crate::{config::ConfigErrors, telemetry};
 mod args;
 pub mod check;
 pub mod completions;
+pub mod inspect;
 pub mod schema;
 pub mod worker;
 
@@ -59,6 +60,7 @@ pub struct Cli {
 pub enum Command {
     Worker(worker::WorkerArgs),
     Check(check::CheckArgs),
+    Inspect(inspect::InspectArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }

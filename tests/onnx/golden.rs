@@ -52,7 +52,7 @@ fn assert_same(model: &str, output: &Column, expected: &Column) {
     assert!(all_close, "{context}: {:?} instead of {:?}", output.tensor.elements(), expected.tensor.elements());
 }
 
-fn read(described: &Value) -> Column {
+pub fn read(described: &Value) -> Column {
     let datatype: DataType = described["datatype"].as_str().unwrap().parse().unwrap();
     let shape = described["shape"].as_array().unwrap().iter().map(|axis| axis.as_u64().unwrap() as usize).collect();
     let elements = elements(datatype, described["data"].as_array().unwrap());

@@ -106,3 +106,38 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let rest = text.split_once(before)?.1;
     rest.split_once(after).map(|(inside, _)| inside)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_node_is_named_and_the_runtimes_source_is_not() {
+        let message = "Non-zero status code returned while running Reshape node. Name:'/head/Reshape' Status Message: \
+            /onnxruntime_src/onnxruntime/core/providers/cpu/tensor/reshape_helper.h:47 \
+            onnxruntime::ReshapeHelper::ReshapeHelper(const onnxruntime::TensorShape&, onnxruntime::TensorShapeVector&, bool) \
+            input_shape_size == size was false. The input tensor cannot be reshaped to the requested shape.\n";
+        assert_eq!(
+            failed(message),
+            "the node `/head/Reshape` (Reshape) failed: input_shape_size == size was false. The input tensor cannot be \
+             reshaped to the requested shape"
+        );
+        assert_eq!(failed("Invalid input name: z"), "Invalid input name: z");
+    }
+
+    #[test]
+    fn a_message_of_several_lines_becomes_one() {
+        let message =
+            "Got invalid dimensions for input: x for the following indices\n index: 0 Got: 3 Expected: 4\n Please.";
+        assert_eq!(
+            failed(message),
+            "Got invalid dimensions for input: x for the following indices index: 0 Got: 3 Expected: 4 Please"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_on() {
+        let sentence = refused(Path::new("m.onnx"), "Load model from m.onnx failed:Something new.", "1.99.0");
+        assert_eq!(sentence, "ONNX Runtime 1.99.0 does not take `m.onnx`: Something new");
+    }
+}
