@@ -27,7 +27,9 @@ is_whole() { # SHA256 FILE
     sha256sum --check --status <<<"$1  $2" 2>/dev/null
 }
 
-is_whole "$library_sha256" "$folder/$library" && exit 0
+if is_whole "$library_sha256" "$folder/$library" && [[ -e $folder/libonnxruntime.so ]]; then
+    exit 0
+fi
 
 echo "fetching ONNX Runtime $version"
 mkdir -p "$folder"
@@ -58,3 +60,5 @@ chmod 644 "$partial"/*
 # The library last: where it is, all of it is.
 mv -f "$partial"/LICENSE "$partial"/ThirdPartyNotices.txt "$folder/"
 mv -f "$partial/$library" "$folder/"
+# A name without the version, for those who need not know it.
+ln -sf "$library" "$folder/libonnxruntime.so"
