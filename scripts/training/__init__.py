@@ -1,0 +1,1 @@
+"""How the demo models and the models of the tests are trained; `scripts/train_models.py` is the way in."""
