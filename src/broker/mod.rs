@@ -1,0 +1,2 @@
+//! What carries requests and answers.
+pub mod kafka;

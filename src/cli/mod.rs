@@ -1,0 +1,4 @@
+//! One file per subcommand.
+pub mod connection;
+pub mod load;
+pub mod send;
