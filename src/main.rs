@@ -14,6 +14,8 @@ fn main() -> ExitCode {
         Command::Worker(args) => cli::worker::run(&args),
         Command::Check(args) => cli::check::run(&args),
         Command::Inspect(args) => cli::inspect::run(&args),
+        Command::Send(args) => cli::send::run(&args),
+        Command::Load(args) => cli::load::run(&args),
         Command::Schema(args) => cli::schema::run(&args),
         Command::Completions(args) => cli::completions::run(&args),
     };

@@ -19,8 +19,11 @@ use crate::{config::ConfigErrors, telemetry};
 mod args;
 pub mod check;
 pub mod completions;
+mod connection;
 pub mod inspect;
+pub mod load;
 pub mod schema;
+pub mod send;
 pub mod worker;
 
 /// Bad usage or configuration.
@@ -61,6 +64,8 @@ pub enum Command {
     Worker(worker::WorkerArgs),
     Check(check::CheckArgs),
     Inspect(inspect::InspectArgs),
+    Send(send::SendArgs),
+    Load(load::LoadArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }

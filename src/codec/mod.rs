@@ -17,6 +17,7 @@ use crate::{
 pub use envelope::Envelope;
 pub use groups::{Announced, Drafted, Groups, Rows};
 
+pub mod client;
 pub mod encode;
 pub mod envelope;
 mod groups;

@@ -1,7 +1,9 @@
 //! Kafka, through librdkafka. The only place that knows it.
 
+pub mod client;
 pub mod consumer;
 mod context;
+pub mod embedded;
 mod native;
 pub mod producer;
 pub mod settings;
