@@ -68,7 +68,7 @@ pub fn options(args: &LoadArgs) -> ClientOptions {
 fn send_times(args: &LoadArgs) -> SendTimes {
     match args.rate {
         _ if args.preload || args.no_send => SendTimes::Unknown,
-        Some(rate) => SendTimes::Planned(Duration::from_secs_f64(1.0 / rate.0)),
+        Some(rate) => SendTimes::Planned(rate),
         None => SendTimes::Recorded(Recorded::default()),
     }
 }

@@ -29,7 +29,8 @@ const EXAMPLES: &str = r#"Examples:
     modelmill load --topic iris.requests --results iris.results --rate 3000/s --duration 1m
 
   One's own request, 32 rows in each, and what the worker with process id 4711 spends on it:
-    modelmill load --topic t.requests --results t.results --body request.json --rows 32 --requests 200k --pid 4711
+    modelmill load --topic t.requests --results t.results --body request.json --rows 32 \
+      --requests 200k --pid 4711
 
   A backlog first, the worker afterwards:
     modelmill load --topic t.requests --results t.results --requests 200k --preload
@@ -38,8 +39,10 @@ const EXAMPLES: &str = r#"Examples:
     run=$(modelmill load --topic t.requests --requests 200k --preload --no-wait)
     modelmill load --topic t.requests --results t.results --requests 200k --no-send --run "$run" --json
 
-Exit code: 0 if every request that the broker took was answered exactly once (error answers count as answers), 1 if any
-answer was lost or doubled, or a request was not delivered, 2 for wrong usage."#;
+Exit codes:
+  0  every request was taken by the broker and answered exactly once; errors are answers
+  1  an answer was lost or doubled, or a request not delivered
+  2  wrong usage"#;
 
 /// Generate load, and report rate, latency, and lost or doubled answers.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,7 +57,8 @@ pub struct LoadArgs {
     /// The topic that answers come from; repeatable.
     #[arg(long, value_name = "TOPIC", required_unless_present = "no_wait")]
     pub results: Vec<String>,
-    /// Requests per second; full speed, if left out.
+    /// Requests per second; full speed, if left out. Each is sent at once; `--property linger.ms=5` lets them wait for
+    /// company, as many a client does.
     #[arg(long, value_name = "N/s")]
     pub rate: Option<Rate>,
     /// How many requests, such as 5000, 200k or 2M.

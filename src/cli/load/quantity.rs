@@ -11,7 +11,6 @@ impl FromStr for Count {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let number = number(text).filter(|number| number.fract() == 0.0 && *number <= 1e12);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, positive and below 1e12")]
         number.map(|number| Self(number as u64)).ok_or("expected a whole number, such as 5000, 200k or 2M")
     }
 }

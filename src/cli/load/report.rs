@@ -1,10 +1,6 @@
 //! What a run has shown, for people and as JSON.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -100,7 +96,7 @@ impl fmt::Display for Report {
         };
         let rows = self.rows_per_request;
         writeln!(f, "run        {}", self.run)?;
-        writeln!(f, "sent       {} ({rows} rows each){undelivered}", grouped(self.sent))?;
+        writeln!(f, "sent       {}, {} each{undelivered}", grouped(self.sent), rows_in_words(rows))?;
         writeln!(f, "answered   {} in {:.2} s", grouped(self.answered), self.seconds)?;
         writeln!(f, "lost       {}", grouped(self.lost))?;
         writeln!(f, "doubled    {}", grouped(self.doubled))?;
@@ -135,8 +131,15 @@ impl fmt::Display for Worker {
     }
 }
 
+fn rows_in_words(rows: f64) -> String {
+    match rows {
+        1.0 => "1 row".to_owned(),
+        whole if whole.fract() == 0.0 => format!("{whole} rows"),
+        average => format!("{average:.2} rows"),
+    }
+}
+
 fn rounded(number: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is positive and far below 2⁶⁴")]
     grouped(number.round() as u64)
 }
 
@@ -173,7 +176,7 @@ mod tests {
         };
         report.set_duration(Duration::from_secs(10));
         let text = report.to_string();
-        assert!(text.contains("sent       1,234,567 (2 rows each)\n"), "{text}");
+        assert!(text.contains("sent       1,234,567, 2 rows each\n"), "{text}");
         assert!(text.contains("lost       7\n") && text.contains("errors     INVALID_INPUT 1,200\n"), "{text}");
         assert!(text.contains("rate       123,456 answers/s, 246,912 rows/s"), "{text}");
         assert!(text.contains("p50 500.2  p90 900.1"), "{text}");

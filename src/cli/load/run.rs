@@ -13,6 +13,8 @@ use std::{
 
 use parking_lot::RwLock;
 
+use super::quantity::Rate;
+
 /// What the sending thread tells the receiving one.
 pub struct Run {
     name: String,
@@ -25,9 +27,9 @@ pub struct Run {
 
 /// How the time is known at which a request was sent.
 pub enum SendTimes {
-    /// It follows from a plan: so long between two requests. Measuring from the plan, a sender that is held up does not
-    /// hide the delay ("coordinated omission").
-    Planned(Duration),
+    /// It follows from a plan: so many requests a second. Measuring from the plan, a sender that is held up does not hide
+    /// the delay ("coordinated omission").
+    Planned(Rate),
     /// It is written down when the request is sent.
     Recorded(Recorded),
     /// It means nothing: answers to a backlog.
@@ -66,8 +68,8 @@ impl Run {
 
     /// When the request is to be sent, if there is a plan.
     pub fn planned(&self, sequence: u64) -> Option<Instant> {
-        let SendTimes::Planned(interval) = self.times else { return None };
-        Some(self.started_at + interval.mul_f64(sequence as f64))
+        let SendTimes::Planned(rate) = self.times else { return None };
+        Some(self.started_at + Duration::from_secs_f64(sequence as f64 / rate.0))
     }
 
     /// Notes that the request is about to be sent; in the order of their numbers.
@@ -147,7 +149,7 @@ impl Recorded {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "modulo 2³² by intent")]
+/// Cut to 32 bits by intent.
 fn micros(time: Duration) -> u32 {
     time.as_micros() as u32
 }
@@ -176,19 +178,15 @@ mod tests {
         let mut id = Vec::new();
         run.write_id(1, &mut id);
         assert_eq!(id, b"a-b-1");
-        assert_eq!(["a-b-0", "a-b-1", "a-b-2", "a-b-x", "a-b", "c-1"].map(|id| run.sequence(id)), [
-            Some(0),
-            Some(1),
-            None,
-            None,
-            None,
-            None
-        ]);
+        assert_eq!(
+            ["a-b-0", "a-b-1", "a-b-2", "a-b-x", "a-b", "c-1"].map(|id| run.sequence(id)),
+            [Some(0), Some(1), None, None, None, None]
+        );
     }
 
     #[test]
     fn a_planned_request_waits_from_its_planned_time_even_if_it_was_sent_late() {
-        let run = Run::new(None, SendTimes::Planned(Duration::from_millis(10)));
+        let run = Run::new(None, SendTimes::Planned(Rate(100.0)));
         let now = run.started_at() + Duration::from_millis(75);
         assert_eq!(run.latency(5, now), Some(Duration::from_millis(25)));
         assert_eq!(run.latency(9, now), Some(Duration::ZERO));

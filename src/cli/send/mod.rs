@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context, bail};
 
-pub use exchange::Outcome;
 use exchange::Letter;
+pub use exchange::Outcome;
 
 use super::connection::{ConnectionArgs, Pair, duration, wrong_usage};
 use crate::codec::client::documents;
@@ -33,8 +33,13 @@ const EXAMPLES: &str = r#"Examples:
     jq -c '{instances: [.features]}' rows.json | \
       modelmill send --topic t.requests --results t.results --header model-name=churn --timeout 2s -
 
-A request whose body is a JSON object without an `id` is given one; any other body is given a key, so that its answer is
-found. Exit code: 0 if every answer came and none is an error, 1 otherwise, 2 for wrong usage."#;
+A request whose body is a JSON object without an `id` is given one; any other body gets a key, so that its answer
+is found.
+
+Exit codes:
+  0  every answer came, and none is an error
+  1  an answer is missing or an error, or the broker did not take a request
+  2  wrong usage"#;
 
 /// Send requests to a topic, wait for their answers, and print each with its latency.
 #[derive(Clone, Debug, clap::Args)]
@@ -100,14 +105,18 @@ pub fn send(args: &SendArgs, input: &mut impl Read, output: &mut impl Write) -> 
 fn bodies(args: &SendArgs, input: &mut impl Read) -> anyhow::Result<Vec<Box<[u8]>>> {
     let text = match (&args.file, args.requests.as_slice()) {
         (Some(path), _) if path != Path::new("-") => {
-            std::fs::read(path).with_context(|| format!("cannot read the requests from {}", path.display()))?
+            let from = path.display();
+            std::fs::read(path)
+                .map_err(|error| wrong_usage(format!("cannot read the requests from {from}: {error}")))?
         }
         (None, requests @ [first, ..]) if requests.len() > 1 || first != "-" => {
             // Each argument is one request, be it JSON or not: that is how to see what a broken one is answered with.
             return Ok(requests.iter().map(|request| request.as_bytes().into()).collect());
         }
         (None, []) if io::stdin().is_terminal() => {
-            bail!(wrong_usage("nothing to send: give a request as an argument, a file with --file, or pipe requests in"));
+            bail!(wrong_usage(
+                "nothing to send: give a request as an argument, a file with --file, or pipe requests in"
+            ));
         }
         _ => {
             let mut text = Vec::new();
@@ -118,9 +127,10 @@ fn bodies(args: &SendArgs, input: &mut impl Read) -> anyhow::Result<Vec<Box<[u8]
     if args.raw {
         return Ok(vec![text.into()]);
     }
-    let bodies = documents(&text).context("cannot read the requests (--raw sends anything as it is)")?;
+    let bodies = documents(&text)
+        .map_err(|error| wrong_usage(format!("cannot read the requests: {error} (--raw sends anything as it is)")))?;
     if bodies.is_empty() {
-        bail!("there is no request in the input; it should hold JSON documents, one for each request");
+        bail!(wrong_usage("there is no request in the input; it should hold JSON documents, one for each request"));
     }
     Ok(bodies)
 }

@@ -139,7 +139,8 @@ mod tests {
         let Some(mut members) = Members::of(text) else { return found };
         while let Some(name) = members.name() {
             let Some(value) = members.value() else { break };
-            found.push((String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(&text[value]).into_owned()));
+            found
+                .push((String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(&text[value]).into_owned()));
         }
         found
     }

@@ -123,7 +123,10 @@ mod tests {
 
     #[test]
     fn only_the_id_changes() {
-        assert_eq!(written(r#"{ "x": [1.50], "id" : 12, "y": {"id": 1}}"#, None), r#"{ "x": [1.50], "id" : "r-7", "y": {"id": 1}}"#);
+        assert_eq!(
+            written(r#"{ "x": [1.50], "id" : 12, "y": {"id": 1}}"#, None),
+            r#"{ "x": [1.50], "id" : "r-7", "y": {"id": 1}}"#
+        );
         assert_eq!(written(r#"{"id":null}"#, None), r#"{"id":"r-7"}"#);
     }
 
@@ -141,7 +144,10 @@ mod tests {
             r#"{"id":"r-7","inputs":[{"name":"x","shape":[3,2],"datatype":"FP32","data":[1,2,3,4,1,2]}]}"#
         );
         let nested = r#"{"id":"","inputs":[{"name":"x","shape":[1,2],"data":[[1,2]]}]}"#;
-        assert_eq!(written(nested, Some(2)), r#"{"id":"r-7","inputs":[{"name":"x","shape":[2,2],"data":[[1,2],[1,2]]}]}"#);
+        assert_eq!(
+            written(nested, Some(2)),
+            r#"{"id":"r-7","inputs":[{"name":"x","shape":[2,2],"data":[[1,2],[1,2]]}]}"#
+        );
         assert_eq!(written(r#"{"instances":["a","b"]}"#, Some(3)), r#"{"id":"r-7","instances":["a","b","a"]}"#);
         assert_eq!(written(r#"{"instances":["a","b"]}"#, Some(1)), r#"{"id":"r-7","instances":["a"]}"#);
     }

@@ -56,7 +56,8 @@ impl ClientContext for Context {
         tracing::debug!(%error, reason, "librdkafka reports an error");
         let mut last = self.last_error.lock();
         if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *last = Some(reason.to_owned());
+            // What follows says in which state of the connection, which tells nothing more.
+            *last = Some(reason.split(" (after ").next().unwrap_or(reason).to_owned());
         }
     }
 }

@@ -56,7 +56,8 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Waits until the cluster is known to the producer, so that the first request is as fast as the next.
+    /// Waits until the producer knows the cluster. The first request still waits for the id of an idempotent producer,
+    /// which librdkafka asks for half a second after it began; `enable.idempotence=false` is without that.
     pub(super) fn open(options: &ClientOptions) -> Result<Self, ClientError> {
         let mut config = config(&options.brokers, PROPERTIES, &options.properties);
         if !options.properties.contains_key("linger.ms") {
@@ -104,7 +105,11 @@ impl Requests {
             0 => Ok(()),
             count => {
                 let refused = self.undelivered() > 0;
-                let reason = if refused { self.context().undelivered_reason() } else { format!("no acknowledgement in {timeout:?}") };
+                let reason = if refused {
+                    self.context().undelivered_reason()
+                } else {
+                    format!("no acknowledgement in {timeout:?}")
+                };
                 Err(ClientError::Undelivered { count, topic: self.topic.clone(), reason })
             }
         }

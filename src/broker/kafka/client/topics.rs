@@ -47,7 +47,8 @@ pub fn create_topics(brokers: &str, topics: &[(&str, i32)], replication: i32) ->
 /// # Errors
 /// If one does not exist, or the broker refuses.
 pub fn delete_topics(brokers: &str, topics: &[&str]) -> Result<(), ClientError> {
-    let results = block_on(admin(brokers)?.delete_topics(topics, &AdminOptions::new().operation_timeout(Some(TIMEOUT))));
+    let results =
+        block_on(admin(brokers)?.delete_topics(topics, &AdminOptions::new().operation_timeout(Some(TIMEOUT))));
     verdict("delete", results, topics.iter().copied())
 }
 

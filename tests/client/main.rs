@@ -1,170 +1,21 @@
-//! The client, `send` and `load` against a broker and a worker that answers by rote, so that what they count is known.
+//! The client, `send` and `load` against a broker and a worker that answers by rote.
 //!
 //! On the embedded broker always; on a real Kafka too, if `MODELMILL_TEST_KAFKA` says where one is.
 
+mod rig;
+
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
-use clap::Parser;
 use modelmill::{
-    broker::kafka::{
-        client::{
-            Client, ClientError, ClientOptions, Properties, Record, RequestRecord, Start, create_topics, delete_topics,
-            read_all,
-        },
-        embedded::EmbeddedBroker,
+    broker::kafka::client::{
+        Client, ClientError, ClientOptions, Record, RequestRecord, Start, create_topics, delete_topics, read_all,
     },
-    cli::{
-        load::{self, LoadArgs, Report},
-        send::{self, Outcome, SendArgs},
-    },
+    cli::load,
 };
-
-const PARTITIONS: i32 = 4;
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A broker with a request topic and a result topic of their own.
-struct Rig {
-    brokers: String,
-    properties: Properties,
-    requests: String,
-    results: String,
-    is_real: bool,
-    _embedded: Option<EmbeddedBroker>,
-}
-
-impl Rig {
-    fn embedded() -> Self {
-        let (requests, results) = ("flowers.requests".to_owned(), "flowers.results".to_owned());
-        let broker = EmbeddedBroker::start(&[(&requests, PARTITIONS), (&results, PARTITIONS)]).unwrap();
-        let (brokers, properties) = (broker.bootstrap_servers(), EmbeddedBroker::client_properties());
-        Self { brokers, properties, requests, results, is_real: false, _embedded: Some(broker) }
-    }
-
-    fn real() -> Option<Self> {
-        static RIGS: AtomicU32 = AtomicU32::new(0);
-        let brokers = std::env::var("MODELMILL_TEST_KAFKA").ok()?;
-        let name = format!("client-{}-{}", std::process::id(), RIGS.fetch_add(1, Ordering::Relaxed));
-        let (requests, results) = (format!("{name}.requests"), format!("{name}.results"));
-        create_topics(&brokers, &[(&requests, PARTITIONS), (&results, PARTITIONS)], 1).unwrap();
-        Some(Self { brokers, properties: Properties::new(), requests, results, is_real: true, _embedded: None })
-    }
-
-    fn options(&self) -> ClientOptions {
-        let properties = self.properties.clone();
-        ClientOptions { properties, ..ClientOptions::new(&self.brokers, &self.requests, &[&self.results]) }
-    }
-
-    /// The arguments that every subcommand wants, then `more`.
-    fn args(&self, more: &[&str]) -> Vec<String> {
-        let mut args = vec!["modelmill".to_owned(), "--brokers".to_owned(), self.brokers.clone()];
-        args.extend(self.properties.iter().map(|(name, value)| format!("--property={name}={value}")));
-        args.extend(["--topic", &self.requests, "--results", &self.results].map(str::to_owned));
-        args.extend(more.iter().map(|arg| (*arg).to_owned()));
-        args
-    }
-
-    fn send(&self, more: &[&str], input: &str) -> (Outcome, String) {
-        #[derive(Parser)]
-        struct Cli {
-            #[command(flatten)]
-            args: SendArgs,
-        }
-        let args = Cli::parse_from(self.args(more)).args;
-        let mut output = Vec::new();
-        let outcome = send::send(&args, &mut input.as_bytes(), &mut output).unwrap();
-        (outcome, String::from_utf8(output).unwrap())
-    }
-
-    fn load_args(&self, more: &[&str]) -> LoadArgs {
-        #[derive(Parser)]
-        struct Cli {
-            #[command(flatten)]
-            args: LoadArgs,
-        }
-        Cli::parse_from(self.args(more)).args
-    }
-
-    fn load(&self, more: &[&str]) -> Report {
-        load::measure(&self.load_args(more)).unwrap()
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        if self.is_real {
-            delete_topics(&self.brokers, &[&self.requests, &self.results]).unwrap();
-        }
-    }
-}
-
-/// On the embedded broker, and on a real one if there is one.
-fn on_each_broker(test: impl Fn(&Rig)) {
-    test(&Rig::embedded());
-    if let Some(rig) = Rig::real() {
-        test(&rig);
-    }
-}
-
-/// What the echo makes of its n-th request, counted from 0.
-type Answering = fn(u64, &Record) -> Vec<String>;
-
-fn answer(_: u64, request: &Record) -> Vec<String> {
-    vec![format!(r#"{{"id":"{}","predictions":[0]}}"#, request.id().unwrap())]
-}
-
-/// A worker that answers by rote: a client with its topics the other way round.
-struct Echo {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Echo {
-    /// Reads requests that are sent from now on.
-    fn start(rig: &Rig, answering: Answering) -> Self {
-        Self::begin(rig, Start::End, answering)
-    }
-
-    fn begin(rig: &Rig, start: Start, answering: Answering) -> Self {
-        let options = ClientOptions {
-            request_topic: rig.results.clone(),
-            result_topics: vec![rig.requests.clone()],
-            linger: Duration::from_millis(2),
-            start,
-            ..rig.options()
-        };
-        let client = Client::connect(&options).unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = thread::spawn(move || {
-            let mut count = 0;
-            while !stopped.load(Ordering::Relaxed) {
-                let Some(request) = client.answer(Duration::from_millis(50)).unwrap() else { continue };
-                for body in answering(count, &request) {
-                    let id = request.id().unwrap();
-                    let (key, value) = (Some(id.as_bytes()), Some(body.as_bytes()));
-                    client.produce(&RequestRecord { key, value, ..Default::default() }).unwrap();
-                }
-                count += 1;
-            }
-        });
-        Self { stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().map(JoinHandle::join);
-        assert!(thread::panicking() || ended.is_some_and(|ended| ended.is_ok()), "the echo failed");
-    }
-}
+use rig::{Echo, PARTITIONS, PATIENCE, Rig, answer, on_each_broker};
 
 #[test]
 fn an_answer_to_a_request_that_was_sent_after_connecting_is_not_missed() {
@@ -173,7 +24,12 @@ fn an_answer_to_a_request_that_was_sent_after_connecting_is_not_missed() {
         for _ in 0..3 {
             let client = Client::connect(&rig.options()).unwrap();
             let headers = [("x-tenant", b"blue".as_slice())];
-            let request = RequestRecord { key: Some(b"k"), value: Some(br#"{"id":"a"}"#), headers: &headers, ..Default::default() };
+            let request = RequestRecord {
+                key: Some(b"k"),
+                value: Some(br#"{"id":"a"}"#),
+                headers: &headers,
+                ..Default::default()
+            };
             client.produce(&request).unwrap();
             let answers = client.answers(1, PATIENCE).unwrap();
             assert_eq!(answers[0].text(), r#"{"id":"a","predictions":[0]}"#);
@@ -200,7 +56,10 @@ fn a_topic_is_read_from_its_beginning_to_its_end_in_order() {
         assert_eq!(records.len(), 1001);
         let first: Vec<_> = records.iter().filter(|record| record.partition == 0).collect();
         assert_eq!((&*first[1].text(), first[1].offset), ("3", 1));
-        assert_eq!((first.last().unwrap().value.as_deref(), first.last().unwrap().key.as_deref()), (None, Some(&b"gone"[..])));
+        assert_eq!(
+            (first.last().unwrap().value.as_deref(), first.last().unwrap().key.as_deref()),
+            (None, Some(&b"gone"[..]))
+        );
     });
 }
 
@@ -213,7 +72,9 @@ fn send_prints_each_answer_and_gives_an_id_to_requests_without_one() {
         assert!(outcome.is_success(), "{:?}", outcome.problems());
         assert_eq!((outcome.sent, outcome.answered, output.lines().count()), (3, 3, 3));
         let mine = output.lines().find(|line| line.starts_with("mine ")).unwrap();
-        assert!(mine.contains(" OK ") && mine.contains(" ms  ") && mine.ends_with(r#"{"id":"mine","predictions":[0]}"#));
+        assert!(
+            mine.contains(" OK ") && mine.contains(" ms  ") && mine.ends_with(r#"{"id":"mine","predictions":[0]}"#)
+        );
     });
 }
 
@@ -248,10 +109,10 @@ fn send_names_what_was_not_answered_and_what_was_answered_with_an_error() {
         let (outcome, output) = rig.send(&["--timeout", "3s", r#"{"id":"dropped"}"#, r#"{"id":"failed"}"#], "");
         assert!(!outcome.is_success());
         assert_eq!(outcome.missing, ["dropped"]);
-        assert_eq!(outcome.problems(), [
-            "1 of 2 requests had no answer within 3s: dropped",
-            "1 of 1 answers are errors: failed (UNKNOWN_MODEL)",
-        ]);
+        assert_eq!(
+            outcome.problems(),
+            ["1 of 2 requests had no answer within 3s: dropped", "1 of 1 answers are errors: failed (UNKNOWN_MODEL)",]
+        );
         assert!(output.starts_with("failed   UNKNOWN_MODEL "), "{output}");
     });
 }
@@ -364,13 +225,17 @@ fn a_missing_topic_is_named_with_its_likely_name() {
         let misspelt = rig.requests.replace("requests", "reqests");
         let options = ClientOptions { request_topic: misspelt.clone(), ..rig.options() };
         let error = Client::connect(&options).err().unwrap().to_string();
-        assert!(error.contains(&format!("no topic `{misspelt}`")) && error.contains(&format!("`{}`", rig.requests)), "{error}");
+        assert!(
+            error.contains(&format!("no topic `{misspelt}`")) && error.contains(&format!("`{}`", rig.requests)),
+            "{error}"
+        );
     });
 }
 
 #[test]
 fn a_broker_that_is_not_there_is_reported_in_time_and_with_the_reason() {
-    let options = ClientOptions { connect_timeout: Duration::from_secs(1), ..ClientOptions::new("127.0.0.1:1", "in", &["out"]) };
+    let options =
+        ClientOptions { connect_timeout: Duration::from_secs(1), ..ClientOptions::new("127.0.0.1:1", "in", &["out"]) };
     let started = Instant::now();
     let error = Client::connect(&options).err().unwrap();
     assert!(matches!(error, ClientError::Unreachable { .. }));
@@ -404,4 +269,14 @@ fn on_a_real_broker_topics_are_created_ready_and_deleted_and_refusals_name_them(
     assert!(refusal.contains(&rig.requests), "{refusal}");
     let refusal = delete_topics(&rig.brokers, &["never-created"]).unwrap_err().to_string();
     assert!(refusal.contains("`never-created`"), "{refusal}");
+}
+
+#[test]
+fn on_a_real_broker_requests_that_it_does_not_take_are_undelivered_and_not_lost() {
+    let Some(rig) = Rig::real() else { return };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!(r#"{{"instances":["{}"]}}"#, "x".repeat(3_000_000))).unwrap();
+    let body = file.path().to_str().unwrap();
+    let report = rig.load(&["--requests", "3", "--warm-up", "0", "--body", body]);
+    assert_eq!((report.sent, report.undelivered, report.lost, report.is_success()), (0, 3, 0, false));
 }
