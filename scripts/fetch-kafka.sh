@@ -24,7 +24,7 @@ echo "fetching the jars of Apache Kafka"
 mkdir -p "$folder"
 partial=$(mktemp -d "$folder/partial.XXXXXX")
 trap 'rm -rf "$partial"' EXIT
-mvn --batch-mode --quiet --file scripts/kafka-pom.xml \
+mvn --batch-mode --quiet -Dstyle.color=never --file scripts/kafka-pom.xml \
     org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
     -DoutputDirectory="$PWD/$partial" -DincludeScope=runtime
 if [[ ${1:-} == --record ]]; then
