@@ -1,6 +1,6 @@
 """Makes the small models under tests/data/fixtures and what Python's onnxruntime answers to them.
 
-    pip install onnxruntime==1.31.1 onnx==1.23.2 scikit-learn==1.9.1 skl2onnx==1.20.0
+    pip install onnxruntime==1.31.1 onnx==1.23.2 scikit-learn==1.9.1 skl2onnx==1.20.0 pandas
     python scripts/make_fixtures.py
 
 Each model is `<name>/1/model.onnx`, laid out as a model repository. `<name>/golden.json` beside the version holds cases
@@ -9,6 +9,7 @@ matrix that it stands for, with its classes. Models without a golden file are th
 """
 
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -307,6 +308,8 @@ def scikit_learn():
     rename_output(proto, "output_probability", "by_number")
     save("zipmap_int", proto, {"X": sample})
 
+    passengers()
+
     # A ZipMap whose classes are in no order that anybody could guess.
     node = h.make_node("ZipMap", ["scores"], ["by_name"], domain="ai.onnx.ml", classlabels_strings=LABELS["by_name"])
     kind = h.make_sequence_type_proto(h.make_map_type_proto(T.STRING, h.make_tensor_type_proto(T.FLOAT, [])))
@@ -319,6 +322,42 @@ def scikit_learn():
     ends = ([tensor("scores", "FP32", ["n", 3])], [h.make_value_info("by_code", kind)])
     scores = np.array([[0.1, 0.2, 0.7], [1, 0, 0]], np.float32)
     save("zipmap_alone", model([node], *ends, opset=OPSET[1:]), {"scores": scores}, {"scores": scores[:1]})
+
+
+def passengers():
+    """A table with categories, which refuses those that it has not seen; two of them run together before they are encoded."""
+    import pandas
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    table = pandas.DataFrame(
+        {
+            "age": [22, 38, 26, 35, 54, 2, 27, 14],
+            "sex": ["male", "female", "female", "male", "male", "male", "female", "female"],
+            "port": ["S", "C", "S", "Q", "S", "S", "C", "Q"],
+            "class": [3, 1, 3, 1, 1, 3, 3, 2],
+        }
+    )
+    categories = make_pipeline(SimpleImputer(strategy="most_frequent", missing_values=""), OneHotEncoder())
+    columns = ColumnTransformer(
+        [
+            ("numbers", StandardScaler(), ["age"]),
+            ("texts", categories, ["sex", "port"]),
+            ("classes", OneHotEncoder(), ["class"]),
+        ]
+    )
+    trained = make_pipeline(columns, LogisticRegression()).fit(table, [0, 1, 1, 1, 0, 0, 1, 1])
+    kinds = [FloatTensorType, StringTensorType, StringTensorType, Int64TensorType]
+    types = [(name, kind([None, 1])) for name, kind in zip(table.columns, kinds)]
+    proto = to_onnx(trained, initial_types=types, options={"zipmap": False}, target_opset={"": 20, "ai.onnx.ml": 3})
+    numpy_types = [np.float32, object, object, np.int64]
+    rows = {name: table[[name]].to_numpy()[:3].astype(kind) for name, kind in zip(table.columns, numpy_types)}
+    save("passengers", proto, rows)
 
 
 def rename_output(proto, old, new):
@@ -368,6 +407,8 @@ def refused():
 
 
 def main():
+    if os.environ.get("PYTHONHASHSEED") != "0":  # the converter writes sets in the order of their hashes
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     if rt.__version__ != "1.31.1":
         sys.exit(f"goldens are made with onnxruntime 1.31.1, but this is {rt.__version__}")
     shutil.rmtree(ROOT, ignore_errors=True)

@@ -4,15 +4,18 @@
 //! pixels), hence a few [`RECIPES`], of which the first that the model takes is used. Drawing is a pure function of its seed:
 //! every replica tries the same.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use half::f16;
 
-use super::{Signature, TensorSpec};
-use crate::tensor::{ByteStrings, Column, Columns, DataType, Elements, Tensor, element_count};
+use super::{Example, Signature, TensorSpec};
+use crate::tensor::{ByteStrings, Column, Columns, DataType, Elements, Name, Tensor, element_count};
 
 /// A model that wants larger inputs than this is not tried.
 const MAX_ELEMENTS: usize = 1 << 24;
+
+/// In how many ways what a model names is given out to its inputs.
+const MAX_WAYS: usize = 64;
 
 const WORDS: &[&str] = &["red", "green", "blue", "good morning", "a", "the quick brown fox", "Zoë", "0"];
 const DIGITS: &[&str] = &["0", "1", "2", "3"];
@@ -25,21 +28,38 @@ pub(super) struct Recipe {
     integers: Range<i64>,
     floats: Range<f64>,
     strings: &'static [&'static str],
+    /// What the model itself names for an input: texts or integers, never empty.
+    known: Vec<(Name, Arc<Elements>)>,
 }
 
 /// What is tried, in this order: plain values, then what fits small tables, text that stands for numbers, images, and ones.
-pub(super) const RECIPES: [Recipe; 5] = [
-    Recipe { axis: 8, integers: 0..8, floats: 0.0..1.0, strings: WORDS },
-    Recipe { axis: 8, integers: 0..2, floats: 0.0..1.0, strings: DIGITS },
-    Recipe { axis: 1, integers: 0..2, floats: 0.0..1.0, strings: DIGITS },
-    Recipe { axis: 64, integers: 0..2, floats: 0.0..1.0, strings: WORDS },
-    Recipe { axis: 1, integers: 1..2, floats: 1.0..1.0, strings: &["1"] },
+pub(super) static RECIPES: [Recipe; 5] = [
+    Recipe { axis: 8, integers: 0..8, floats: 0.0..1.0, strings: WORDS, known: Vec::new() },
+    Recipe { axis: 8, integers: 0..2, floats: 0.0..1.0, strings: DIGITS, known: Vec::new() },
+    Recipe { axis: 1, integers: 0..2, floats: 0.0..1.0, strings: DIGITS, known: Vec::new() },
+    Recipe { axis: 64, integers: 0..2, floats: 0.0..1.0, strings: WORDS, known: Vec::new() },
+    Recipe { axis: 1, integers: 1..2, floats: 1.0..1.0, strings: &["1"], known: Vec::new() },
 ];
 
 impl Recipe {
     /// The same with numbers on both sides of zero.
     pub(super) fn wider(&self) -> Self {
         Self { floats: -4.0..4.0, ..self.clone() }
+    }
+
+    /// The same with what the model names for its inputs. Where it names several things for one, each way of choosing is a
+    /// recipe, up to a few dozen.
+    pub(super) fn with_examples(&self, examples: &[Example]) -> impl Iterator<Item = Self> {
+        let ways = examples.iter().fold(1_usize, |ways, example| ways.saturating_mul(example.values.len()));
+        let ways = if examples.is_empty() { 0 } else { ways.min(MAX_WAYS) };
+        (0..ways).map(move |mut way| {
+            let mut known = Vec::with_capacity(examples.len());
+            for Example { input, values } in examples {
+                known.push((input.clone(), values[way % values.len()].clone()));
+                way /= values.len();
+            }
+            Self { known, ..self.clone() }
+        })
     }
 }
 
@@ -74,33 +94,47 @@ fn tensor(spec: &TensorSpec, rows: Option<usize>, recipe: &Recipe, random: &mut 
     // A mask of anything but ones hides what is to be seen.
     let is_mask = spec.name.contains("mask");
     let recipe = if is_mask { &Recipe { integers: 1..2, floats: 1.0..1.0, ..recipe.clone() } } else { recipe };
-    Tensor::new(shape, elements(spec.datatype, count, recipe, random)).map_err(|error| error.to_string())
+    let known = recipe.known.iter().find(|(name, _)| *name == spec.name).map(|(_, values)| &**values);
+    Tensor::new(shape, elements(spec.datatype, count, recipe, known, random)).map_err(|error| error.to_string())
 }
 
-fn elements(datatype: DataType, count: usize, recipe: &Recipe, random: &mut Random) -> Elements {
-    let Recipe { integers, floats, strings, .. } = recipe;
-    macro_rules! integers {
-        ($kind:ident, $number:ty) => {
-            Elements::$kind((0..count).map(|_| random.integer(integers) as $number).collect())
+fn elements(
+    datatype: DataType,
+    count: usize,
+    recipe: &Recipe,
+    known: Option<&Elements>,
+    random: &mut Random,
+) -> Elements {
+    let integer = |random: &mut Random| match known {
+        Some(Elements::Int64(values)) => values[random.below(values.len())],
+        _ => random.integer(&recipe.integers),
+    };
+    let float = |random: &mut Random| match known {
+        Some(Elements::Int64(values)) => values[random.below(values.len())] as f64,
+        _ => random.float(&recipe.floats),
+    };
+    macro_rules! drawn {
+        ($kind:ident, $draw:ident as $number:ty) => {
+            Elements::$kind((0..count).map(|_| $draw(random) as $number).collect())
         };
     }
     match datatype {
-        DataType::Bool => Elements::Bool((0..count).map(|_| random.next() & 1 == 1).collect()),
-        DataType::Uint8 => integers!(Uint8, u8),
-        DataType::Uint16 => integers!(Uint16, u16),
-        DataType::Uint32 => integers!(Uint32, u32),
-        DataType::Uint64 => integers!(Uint64, u64),
-        DataType::Int8 => integers!(Int8, i8),
-        DataType::Int16 => integers!(Int16, i16),
-        DataType::Int32 => integers!(Int32, i32),
-        DataType::Int64 => integers!(Int64, i64),
-        DataType::Fp16 => Elements::Fp16((0..count).map(|_| f16::from_f64(random.float(floats))).collect()),
-        DataType::Fp32 => Elements::Fp32((0..count).map(|_| random.float(floats) as f32).collect()),
-        DataType::Fp64 => Elements::Fp64((0..count).map(|_| random.float(floats)).collect()),
-        DataType::Bytes => {
-            let word = |_| strings[random.next() as usize % strings.len()];
-            Elements::Bytes((0..count).map(word).collect::<ByteStrings>())
-        }
+        DataType::Bool => Elements::Bool((0..count).map(|_| random.below(2) == 1).collect()),
+        DataType::Uint8 => drawn!(Uint8, integer as u8),
+        DataType::Uint16 => drawn!(Uint16, integer as u16),
+        DataType::Uint32 => drawn!(Uint32, integer as u32),
+        DataType::Uint64 => drawn!(Uint64, integer as u64),
+        DataType::Int8 => drawn!(Int8, integer as i8),
+        DataType::Int16 => drawn!(Int16, integer as i16),
+        DataType::Int32 => drawn!(Int32, integer as i32),
+        DataType::Int64 => drawn!(Int64, integer as i64),
+        DataType::Fp16 => Elements::Fp16((0..count).map(|_| f16::from_f64(float(random))).collect()),
+        DataType::Fp32 => drawn!(Fp32, float as f32),
+        DataType::Fp64 => drawn!(Fp64, float as f64),
+        DataType::Bytes => Elements::Bytes(match known {
+            Some(Elements::Bytes(values)) => (0..count).map(|_| values.at(random.below(values.len()))).collect(),
+            _ => (0..count).map(|_| recipe.strings[random.below(recipe.strings.len())]).collect::<ByteStrings>(),
+        }),
     }
 }
 
@@ -114,6 +148,10 @@ impl Random {
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ (bits >> 31)
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        (self.next() % count as u64) as usize
     }
 
     fn integer(&mut self, range: &Range<i64>) -> i64 {
@@ -163,6 +201,25 @@ mod tests {
         assert_eq!(draw(3), draw(3));
         assert_ne!(draw(3), draw(4));
         assert_eq!(draw(3).shape(), [8, 4]);
+    }
+
+    #[test]
+    fn what_a_model_names_is_given_out_in_every_way() {
+        let words = |words: &[&str]| Arc::new(Elements::Bytes(words.iter().collect()));
+        let both = vec![words(&["m", "f"]), words(&["S"])];
+        let examples = ["a", "b"].map(|input| Example { input: input.into(), values: both.clone() });
+        let ways: Vec<_> = RECIPES[0].with_examples(&examples).map(|recipe| recipe.known).collect();
+        assert_eq!(ways.len(), 4);
+        assert!(ways.contains(&vec![("a".into(), both[1].clone()), ("b".into(), both[0].clone())]));
+        assert_eq!(RECIPES[0].with_examples(&[]).count(), 0);
+
+        let recipe = Recipe { known: vec![("x".into(), words(&["S"]))], ..RECIPES[0].clone() };
+        let drawn = columns(&signature(DataType::Bytes, &[None]), Some(3), &recipe, 1).unwrap();
+        assert_eq!(*drawn.find("x").unwrap().tensor.elements(), Elements::Bytes(["S", "S", "S"].iter().collect()));
+        let known = vec![("x".into(), Arc::new(Elements::Int64(vec![7])))];
+        let recipe = Recipe { known, ..RECIPES[0].clone() };
+        let drawn = columns(&signature(DataType::Fp32, &[None]), Some(2), &recipe, 1).unwrap();
+        assert_eq!(*drawn.find("x").unwrap().tensor.elements(), Elements::Fp32(vec![7.0, 7.0]));
     }
 
     #[test]

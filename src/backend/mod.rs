@@ -114,10 +114,24 @@ pub enum BackendError {
     Run(String),
 }
 
+/// What a model itself names for one of its inputs, such as the categories of an encoder: values that it can be tried with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// The input.
+    pub input: Name,
+    /// Texts or integers, none of them empty; several where it is open which of them is meant for this input.
+    pub values: Vec<Arc<Elements>>,
+}
+
 /// One loaded copy of a model version. Owned by one thread.
 pub trait Session: Send {
     /// What it takes and gives.
     fn signature(&self) -> &Signature;
+
+    /// What it names for its inputs, as far as it does.
+    fn examples(&self) -> &[Example] {
+        &[]
+    }
 
     /// Runs the rows `rows` of every column of `inputs` that the signature names (`None`: the tensors whole, whatever
     /// their shape) and returns all outputs in the signature's order, in the shapes that came. Inputs that the graph has a

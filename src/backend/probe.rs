@@ -66,8 +66,9 @@ pub(super) fn try_rows(session: &mut dyn Session, axis: BatchAxis) -> Finding {
 
 /// The first recipe that the model runs with, and the inputs that it was tried with.
 fn workable(session: &mut dyn Session, rows: Option<usize>) -> Result<(Recipe, Columns), String> {
+    let named: Vec<_> = RECIPES[0].with_examples(session.examples()).collect();
     let mut first_error = None;
-    for recipe in &RECIPES {
+    for recipe in named.iter().chain(&RECIPES) {
         let columns = draw::columns(session.signature(), rows, recipe, 0)?;
         match session.run(&columns, rows.map(|rows| 0..rows)) {
             Ok(_) => return Ok((recipe.clone(), columns)),
@@ -77,9 +78,9 @@ fn workable(session: &mut dyn Session, rows: Option<usize>) -> Result<(Recipe, C
     Err(first_error.map_or_else(String::new, |error| error.to_string()))
 }
 
-/// One round: all rows together, some of them alone. `Some` if only labels differ, `Err` if anything else does.
+/// One round, the first of which draws what the model is known to run with: all rows together, some of them alone. `Some` if only labels differ, `Err` if anything else does.
 fn try_round(session: &mut dyn Session, rows: usize, recipe: &Recipe, round: u64) -> Result<Option<String>, String> {
-    let columns = draw::columns(session.signature(), Some(rows), recipe, round + 1)?;
+    let columns = draw::columns(session.signature(), Some(rows), recipe, round)?;
     // Other values than those that are known to work may well be refused: that shows nothing.
     let Ok(together) = session.run(&columns, Some(0..rows)) else { return Ok(None) };
     whole_rows(&together, rows)?;

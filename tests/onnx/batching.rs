@@ -23,6 +23,7 @@ fn rows_that_do_not_touch_each_other_may_share_a_run() {
     for name in ["identity_bool", "identity_bytes", "identity_fp16", "many_inputs_and_outputs", "optional_input"] {
         assert_verdict(name, Dynamic, same);
     }
+    assert_verdict("passengers", Dynamic, same);
     assert_verdict("unranked_output", Dynamic, same);
     assert_verdict("zero_width", Dynamic, same);
 }

@@ -17,9 +17,13 @@ use prost::Message;
 use super::{
     proto::{Entry, Kind, Length, Node, OperatorSet, TensorType, ValueInfo, fields},
     sentences,
+    trace::Trace,
     wire::{Field, Wire, WireError},
 };
-use crate::{backend::BackendError, tensor::Elements};
+use crate::{
+    backend::{BackendError, Example},
+    tensor::Elements,
+};
 
 /// What a model file says of itself.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +42,8 @@ pub struct Description {
     pub(super) outputs: Vec<ValueInfo>,
     /// The graph's nodes of type ZipMap.
     pub(super) zip_maps: Vec<ZipMap>,
+    /// What encoders name for the inputs that they read.
+    pub(super) examples: Vec<Example>,
     /// Where the graph stands in the file.
     pub(super) graph: Field,
     /// Where each of its outputs does.
@@ -104,6 +110,7 @@ struct Walk {
     description: Description,
     producer: (String, String),
     weights: BTreeSet<String>,
+    trace: Trace,
     has_graph: bool,
 }
 
@@ -147,19 +154,27 @@ impl Walk {
         Ok(())
     }
 
-    /// Looks at the node's type, and reads the whole node only if it is a ZipMap: others may hold forests.
+    /// Looks at the node's type and ends, and reads the whole node only if it has labels: others may hold forests.
     fn node<R: Read + Seek>(&mut self, wire: &mut Wire<R>, node: &Field) -> Result<(), WireError> {
-        let mut is_zip_map = false;
+        let (mut kind, mut inputs, mut outputs) = (String::new(), Vec::new(), Vec::new());
         while let Some(field) = wire.next(node.end)? {
-            if field.number == fields::NODE_OP_TYPE {
-                is_zip_map = text(wire, &field)? == "ZipMap";
+            match field.number {
+                fields::node::INPUT => inputs.push(text(wire, &field)?),
+                fields::node::OUTPUT => outputs.push(text(wire, &field)?),
+                fields::node::OP_TYPE => kind = text(wire, &field)?,
+                _ => {}
             }
             wire.go(field.end)?;
         }
-        if is_zip_map {
-            let found = zip_map(message(wire, node)?, *node);
-            self.description.zip_maps.extend(found);
+        match kind.as_str() {
+            "ZipMap" => {
+                let found = zip_map(message(wire, node)?, *node);
+                self.description.zip_maps.extend(found);
+            }
+            "OneHotEncoder" | "LabelEncoder" => self.trace.encoder(&message(wire, node)?),
+            _ => {}
         }
+        self.trace.node(&inputs, outputs);
         Ok(())
     }
 
@@ -195,6 +210,7 @@ impl Walk {
             }
             self.description.weights.push(file);
         }
+        self.description.examples = self.trace.examples(&self.description.inputs);
         let (name, version) = self.producer;
         self.description.producer = format!("{name} {version}").trim().to_owned();
         Ok(self.description)
@@ -211,13 +227,8 @@ fn text<R: Read + Seek>(wire: &mut Wire<R>, field: &Field) -> Result<String, Wir
 }
 
 fn zip_map(node: Node, field: Field) -> Option<ZipMap> {
-    let attribute = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
-    let strings = attribute("classlabels_strings").filter(|labels| !labels.strings.is_empty());
-    let classes = match (strings, attribute("classlabels_int64s")) {
-        (Some(labels), _) => Elements::Bytes(labels.strings.iter().collect()),
-        (None, Some(labels)) => Elements::Int64(labels.ints.clone()),
-        (None, None) => return None,
-    };
+    let strings = node.labels("classlabels_strings");
+    let classes = strings.or_else(|| node.labels("classlabels_int64s"))?;
     let (input, output) = (node.input.into_iter().next()?, node.output.into_iter().next()?);
-    Some(ZipMap { input, output, classes: Arc::new(classes), field })
+    Some(ZipMap { input, output, classes, field })
 }

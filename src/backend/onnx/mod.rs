@@ -19,6 +19,7 @@ mod runtime;
 mod sentences;
 mod session;
 mod signature;
+mod trace;
 mod unzip;
 mod value;
 mod wire;

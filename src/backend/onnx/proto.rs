@@ -2,7 +2,11 @@
 //!
 //! Source: `onnx.proto` of <https://github.com/onnx/onnx>; the field numbers are its. What is left out is skipped.
 
+use std::sync::Arc;
+
 use prost::{Message, Oneof};
+
+use crate::tensor::Elements;
 
 /// Numbers of the fields that the walk through a file looks at.
 pub(super) mod fields {
@@ -22,7 +26,11 @@ pub(super) mod fields {
         pub(crate) const OUTPUT: u64 = 12;
     }
     /// `NodeProto`.
-    pub(crate) const NODE_OP_TYPE: u64 = 4;
+    pub(crate) mod node {
+        pub(crate) const INPUT: u64 = 1;
+        pub(crate) const OUTPUT: u64 = 2;
+        pub(crate) const OP_TYPE: u64 = 4;
+    }
     /// `TensorProto`.
     pub(crate) mod tensor {
         pub(crate) const EXTERNAL_DATA: u64 = 13;
@@ -127,7 +135,7 @@ pub(super) enum Length {
     Named(String),
 }
 
-/// `NodeProto`, of which only `ZipMap` is read.
+/// `NodeProto`, of which only those with labels are read.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Node {
     #[prost(string, repeated, tag = "1")]
@@ -140,6 +148,19 @@ pub(super) struct Node {
     pub(super) attribute: Vec<Attribute>,
     #[prost(string, tag = "7")]
     pub(super) domain: String,
+}
+
+impl Node {
+    /// The strings or integers of the attribute called `name`; `None` if there are none.
+    pub(super) fn labels(&self, name: &str) -> Option<Arc<Elements>> {
+        let attribute = self.attribute.iter().find(|attribute| attribute.name == name)?;
+        let elements = if attribute.strings.is_empty() {
+            Elements::Int64(attribute.ints.clone())
+        } else {
+            Elements::Bytes(attribute.strings.iter().collect())
+        };
+        (!elements.is_empty()).then(|| Arc::new(elements))
+    }
 }
 
 /// `AttributeProto`.

@@ -73,6 +73,12 @@ pub(super) fn refused(path: &Path, message: &str, version: &str) -> String {
              older version of onnx or take a newer runtime"
         );
     }
+    if let Some(locale) = between(&message, "construct locale with name:", ":") {
+        return format!(
+            "`{path}` normalises text in the locale `{locale}`, which this system does not have: install it (on Debian, the \
+             package `locales` and `localedef -i en_US -f UTF-8 {locale}`), or leave the normalisation to a step"
+        );
+    }
     format!("ONNX Runtime {version} does not take `{path}`: {message}")
 }
 
@@ -94,11 +100,10 @@ fn message_only(message: &str) -> String {
         _ => &message,
     };
     // `/onnxruntime_src/onnxruntime/core/….cc:123 Type::Function(…) text`: the text follows the last bracket of the signature.
-    let message =
-        match message.find("onnxruntime/core/").and_then(|at| message[at..].find(") ").map(|end| at + end + 2)) {
-            Some(text) => &message[text..],
-            None => message,
-        };
+    let source = message.find("onnxruntime/core/");
+    let end_of = |end: &str| source.and_then(|at| Some(at + message[at..].find(end)? + end.len()));
+    let text = end_of("<lambda()> ").or_else(|| end_of(") ")).unwrap_or(0);
+    let message = &message[text..];
     message.trim().trim_end_matches('.').to_owned()
 }
 
@@ -133,6 +138,17 @@ mod tests {
             failed(message),
             "Got invalid dimensions for input: x for the following indices index: 0 Got: 3 Expected: 4 Please"
         );
+    }
+
+    #[test]
+    fn a_missing_locale_is_told_with_what_to_do() {
+        let message = "Exception during initialization: /onnxruntime_src/onnxruntime/core/providers/cpu/text/\
+            string_normalizer.cc:235 onnxruntime::StringNormalizer::Locale::Locale(const std::string&)::<lambda()> Failed to \
+            construct locale with name:en_US.UTF-8:locale::facet::_S_create_c_locale name not valid:Please, install necessary \
+            language-pack-XX and configure locales";
+        let sentence = refused(Path::new("m.onnx"), message, "1.31.1");
+        assert!(sentence.starts_with("`m.onnx` normalises text in the locale `en_US.UTF-8`, which"), "{sentence}");
+        assert!(message_only(message).starts_with("Failed to construct locale"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
     value::{Value, check},
 };
 use crate::{
-    backend::{BackendError, BatchAxis, Session, Signature, TensorSpec, declared_axis},
+    backend::{BackendError, BatchAxis, Example, Session, Signature, TensorSpec, declared_axis},
     tensor::{Column, Columns, Tensor},
 };
 
@@ -128,6 +128,10 @@ impl OnnxSession {
 impl Session for OnnxSession {
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn examples(&self) -> &[Example] {
+        &self.description.examples
     }
 
     fn run(&mut self, inputs: &Columns, rows: Option<Range<usize>>) -> Result<Vec<Column>, BackendError> {
