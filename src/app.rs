@@ -25,7 +25,7 @@ use crate::{
             topics::{self, Creation},
         },
     },
-    config::{HumanSize, PipelineConfig, ServerConfig, Settings},
+    config::{PipelineConfig, ServerConfig, Settings},
     error::WorkerError,
     metrics::Metrics,
     worker::Worker,
@@ -155,11 +155,10 @@ impl App {
 
 fn consumer_options(server: &ServerConfig, topics: &[String], patience: Duration) -> ConsumerOptions {
     let limits = &server.limits;
-    let bytes = |size: HumanSize| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
     ConsumerOptions {
         topics: topics.to_vec(),
-        chunk: Load { messages: limits.chunk_messages.get(), bytes: bytes(limits.chunk_bytes) },
-        in_flight: Load { messages: limits.in_flight_messages.get(), bytes: bytes(limits.in_flight_bytes) },
+        chunk: Load { messages: limits.chunk_messages.get(), bytes: limits.chunk_bytes.bytes() },
+        in_flight: Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() },
         commit_interval: server.kafka.commit_interval.into(),
         drain_timeout: patience,
     }

@@ -98,7 +98,7 @@ unsafe fn echo(
             let mut rest = &mut out[..];
             while !rest.is_empty() {
                 let (copy, len) = (sys::RD_KAFKA_MSG_F_COPY, rest.len() as i32);
-                let taken = sys::rd_kafka_produce_batch(results, -1, copy as i32, rest.as_mut_ptr(), len);
+                let taken = sys::rd_kafka_produce_batch(results, -1, copy, rest.as_mut_ptr(), len);
                 sys::rd_kafka_poll(producer, 0);
                 assert!(rest.iter().all(|m| m.err == OK || m.err == code::RD_KAFKA_RESP_ERR__QUEUE_FULL));
                 rest = &mut rest[usize::try_from(taken).unwrap_or(0)..];

@@ -1,6 +1,6 @@
 //! Which offsets may be committed: pure bookkeeping, no clock, no broker.
 //!
-//! Guarantee: [`Offsets::to_commit`] never names an offset unless it and every earlier taken offset of its partition, since
+//! Guarantee: [`Offsets::take_due`] never names an offset unless it and every earlier taken offset of its partition, since
 //! the partition was last assigned, have been acknowledged; and it never names a partition that is not owned.
 
 use std::collections::{HashMap, VecDeque};
@@ -73,13 +73,13 @@ impl Offsets {
     }
 
     /// What can be committed and has not been yet, in no order. Taken for committed from now on.
-    pub fn to_commit(&mut self) -> Vec<(Source, i64)> {
-        self.owned.iter_mut().filter_map(|(source, partition)| Some((*source, partition.to_commit()?))).collect()
+    pub fn take_due(&mut self) -> Vec<(Source, i64)> {
+        self.owned.iter_mut().filter_map(|(source, partition)| Some((*source, partition.take_due()?))).collect()
     }
 
     /// The same for one partition.
-    pub fn to_commit_of(&mut self, source: Source) -> Option<i64> {
-        self.owned.get_mut(&source)?.to_commit()
+    pub fn take_due_of(&mut self, source: Source) -> Option<i64> {
+        self.owned.get_mut(&source)?.take_due()
     }
 
     /// A commit did not reach the broker: it is due again.
@@ -124,7 +124,7 @@ impl Partition {
         }
     }
 
-    fn to_commit(&mut self) -> Option<i64> {
+    fn take_due(&mut self) -> Option<i64> {
         if self.done == self.committed {
             return None;
         }
@@ -157,10 +157,10 @@ mod tests {
         let old = offsets.take(&[span(0, 10)]);
         let new = offsets.take(&[span(10, 25)]);
         offsets.ack(&new);
-        assert_eq!(offsets.to_commit(), []);
+        assert_eq!(offsets.take_due(), []);
         offsets.ack(&old);
-        assert_eq!(offsets.to_commit(), [(SOURCE, 25)]);
-        assert_eq!(offsets.to_commit(), [], "once is enough");
+        assert_eq!(offsets.take_due(), [(SOURCE, 25)]);
+        assert_eq!(offsets.take_due(), [], "once is enough");
     }
 
     #[test]
@@ -169,13 +169,13 @@ mod tests {
         let before = offsets.take(&[span(0, 10)]);
         offsets.revoke(SOURCE);
         offsets.ack(&before);
-        assert_eq!(offsets.to_commit(), []);
+        assert_eq!(offsets.take_due(), []);
         offsets.assign(SOURCE);
         let after = offsets.take(&[span(0, 3)]);
         offsets.ack(&before);
-        assert_eq!(offsets.to_commit(), []);
+        assert_eq!(offsets.take_due(), []);
         offsets.ack(&after);
-        assert_eq!(offsets.to_commit(), [(SOURCE, 3)]);
+        assert_eq!(offsets.take_due(), [(SOURCE, 3)]);
     }
 
     #[test]
@@ -183,11 +183,11 @@ mod tests {
         let mut offsets = owned();
         let taken = offsets.take(&[span(0, 10)]);
         offsets.ack(&taken);
-        assert_eq!(offsets.to_commit(), [(SOURCE, 10)]);
+        assert_eq!(offsets.take_due(), [(SOURCE, 10)]);
         offsets.not_committed(SOURCE, 10);
-        assert_eq!(offsets.to_commit_of(SOURCE), Some(10));
+        assert_eq!(offsets.take_due_of(SOURCE), Some(10));
         offsets.not_committed(SOURCE, 7);
-        assert_eq!(offsets.to_commit_of(SOURCE), None);
+        assert_eq!(offsets.take_due_of(SOURCE), None);
     }
 
     proptest! {
@@ -212,7 +212,7 @@ mod tests {
                 let (_, taken) = open.remove(pick.index(open.len()));
                 offsets.ack(&taken);
                 let oldest_open = open.iter().map(|(first, _)| *first).min().unwrap_or(next);
-                for (_, offset) in offsets.to_commit() {
+                for (_, offset) in offsets.take_due() {
                     prop_assert!(offset <= oldest_open);
                 }
                 let done = offsets.finished().next().and_then(|(_, done)| done).unwrap_or(0);

@@ -74,7 +74,7 @@ pub struct Work {
     pub requests: Vec<Range<usize>>,
     /// Whether every tensor's first axis counts rows; if not, the work is one request and is run whole.
     pub rows: bool,
-    /// Whether rows may share a run with others: `false` if a default of the graph is used.
+    /// Whether rows may share a run with others: `false` if the request sets an input that has a default.
     pub shared: bool,
 }
 
@@ -192,6 +192,11 @@ mod tests {
         Work { inputs: [Column::new("x", tensor)].into_iter().collect(), requests, rows: true, shared: true }
     }
 
+    /// One request with these rows.
+    fn one(start: usize, end: usize) -> Vec<Range<usize>> {
+        std::iter::once(start..end).collect()
+    }
+
     fn values(part: &Part) -> Vec<f32> {
         let Elements::Fp32(values) = part.outputs.as_ref().unwrap()[0].tensor.elements() else { unreachable!() };
         values.clone()
@@ -207,7 +212,7 @@ mod tests {
         let requests = vec![0..1, 1..3, 3..4, 4..6];
         let Done { parts, .. } = batcher.run(work(&[1.0, 2.0, -1.0, 3.0, 4.0, 5.0], requests)).await;
         let failed: Vec<_> = parts.iter().filter(|part| part.outputs.is_err()).map(|part| part.rows.clone()).collect();
-        assert_eq!(failed, [1..3]);
+        assert_eq!(failed, one(1, 3));
         let good: Vec<f32> = parts.iter().filter(|part| part.outputs.is_ok()).flat_map(values).collect();
         assert_eq!(good, [2.0, 6.0, 8.0, 10.0]);
     }
@@ -218,7 +223,7 @@ mod tests {
         let options = BatchOptions { max_batch_size: 4, ..BatchOptions::default() };
         let batcher = start(doubling(Arc::clone(&runs)), BatchAxis::Dynamic, options);
         let input: Vec<f32> = (0..10_u8).map(f32::from).collect();
-        let Done { parts, .. } = batcher.run(work(&input, vec![0..10])).await;
+        let Done { parts, .. } = batcher.run(work(&input, one(0, 10))).await;
         let output: Vec<f32> = parts.iter().flat_map(values).collect();
         assert_eq!(output, input.iter().map(|value| value * 2.0).collect::<Vec<_>>());
         assert_eq!(*runs.lock(), [4, 4, 2]);
@@ -254,7 +259,7 @@ mod tests {
         let batcher = Arc::new(start(Box::new(session), BatchAxis::Dynamic, BatchOptions::default()));
         let send = |value: f32| {
             let batcher = Arc::clone(&batcher);
-            tokio::spawn(async move { values(&batcher.run(work(&[value], vec![0..1])).await.parts[0]) })
+            tokio::spawn(async move { values(&batcher.run(work(&[value], one(0, 1))).await.parts[0]) })
         };
         let first = send(1.0);
         tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();

@@ -82,9 +82,12 @@ impl Servable {
         let mut shared = batched;
         for spec in &self.signature.inputs {
             match group.columns.find(&spec.name) {
-                Some(column) => inputs.put(fit(column, spec, batched)?),
-                // The graph's default may have any length: nobody else's rows may stand beside it.
-                None if spec.optional => shared = false,
+                Some(column) => {
+                    // Whether rows may share a run was tried without the inputs that have a default.
+                    shared &= !spec.optional;
+                    inputs.put(fit(column, spec, batched)?);
+                }
+                None if spec.optional => {}
                 None => {
                     let why = format!("input `{}` is missing; the model takes {}", spec.name, self.inputs());
                     return Err(RequestError::new(ErrorCode::InvalidInput, why));

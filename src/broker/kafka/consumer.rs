@@ -358,7 +358,7 @@ impl Context {
     }
 
     fn commit(&self, client: &BaseConsumer<Self>, mode: CommitMode) {
-        let due = self.state.offsets.lock().to_commit();
+        let due = self.state.offsets.lock().take_due();
         self.send_commit(client, &due, mode);
     }
 
@@ -392,7 +392,7 @@ impl Context {
         while sources.iter().any(|source| offsets.is_busy(*source)) && Instant::now() < deadline {
             self.state.acked.wait_until(&mut offsets, deadline);
         }
-        let due: Vec<_> = sources.iter().filter_map(|source| Some((*source, offsets.to_commit_of(*source)?))).collect();
+        let due: Vec<_> = sources.iter().filter_map(|source| Some((*source, offsets.take_due_of(*source)?))).collect();
         drop(offsets);
         self.send_commit(client, &due, CommitMode::Sync);
     }

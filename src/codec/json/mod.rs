@@ -72,7 +72,7 @@ fn complete(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<()
 fn place(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), Fault> {
     let body = Body::read(text)?;
     let route = draft.route(body.model.as_deref(), body.version.as_deref())?;
-    let (rows, form) = data(text, &body, &route, draft, groups)?;
+    let (rows, form) = data(text, &body, &route, groups)?;
     let id = draft.id(body.id.as_deref());
     rows.commit(draft.request(id, form, body.options));
     Ok(())
@@ -82,7 +82,6 @@ fn data<'g>(
     text: &str,
     body: &Body<'_>,
     route: &Arc<Route>,
-    draft: &Draft<'_>,
     groups: &'g mut Groups,
 ) -> Result<(Rows<'g>, Form), Fault> {
     match (&body.inputs, body.instances) {
