@@ -126,7 +126,10 @@ impl StepConfig {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, sync::Arc};
+    use std::{
+        collections::BTreeSet,
+        sync::{Arc, LazyLock},
+    };
 
     use half::f16;
     use proptest::prelude::*;
@@ -260,6 +263,20 @@ mod tests {
         })
     }
 
+    /// The samples, built once; `predict` is none of them.
+    static STEPS: LazyLock<Vec<(Value, Box<dyn Step>)>> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("labels.txt"), "a\nb\nc\n").unwrap();
+        let stats = json!({"x": {"mean": [1, 2, 3], "std": 2}}).to_string();
+        std::fs::write(folder.path().join("stats.json"), stats).unwrap();
+        let files = VersionFiles { folder: folder.path().to_owned() };
+        let built = samples().into_iter().filter_map(|sample| {
+            let step = config(&sample).build(&files).unwrap()?;
+            Some((sample, step))
+        });
+        built.collect()
+    });
+
     fn schema_of(columns: &Columns, known: bool) -> Schema {
         let mut schema = Schema::open();
         schema.close();
@@ -277,7 +294,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(600))]
+        #![proptest_config(ProptestConfig::with_cases(2000))]
 
         /// Whatever a request holds, no step panics, and what the check said of names, datatypes, shapes and the answer
         /// comes true.
@@ -285,17 +302,11 @@ mod tests {
         fn the_check_foretells_what_happens_to_any_tensors(
             x in tensor(), y in tensor(), alike: bool, answer: bool, known: bool, classes: bool,
         ) {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("labels.txt"), "a\nb\nc\n").unwrap();
-            let stats = json!({"x": {"mean": [1, 2, 3], "std": 2}}).to_string();
-            std::fs::write(folder.path().join("stats.json"), stats).unwrap();
-            let files = VersionFiles { folder: folder.path().to_owned() };
             let width = x.row_shape().last().copied().filter(|&width| classes && width < 10);
             let classes = width.map(|width| Arc::new(Elements::zeros(DataType::Int8, width)));
             let y = Column::new("y", if alike { x.clone() } else { y });
             let given: Columns = [Column { answer, classes, ..Column::new("x", x) }, y].into_iter().collect();
-            for sample in samples() {
-                let Some(step) = config(&sample).build(&files).unwrap() else { continue };
+            for (sample, step) in &*STEPS {
                 let mut schema = schema_of(&given, known);
                 let foretold = step.check(&mut schema);
                 let mut columns = given.clone();

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{classes_of, known_classes, labels::Labels};
+use super::{classes_of, known_outer, labels::Labels};
 use crate::{
     each_elements,
     steps::{
@@ -62,7 +62,7 @@ struct Argmax {
 impl Step for Argmax {
     fn check(&self, schema: &mut Schema) -> Result<(), StepError> {
         let column = NUMBERS.known(schema, &self.column)?;
-        let (outer, classes) = known_classes(&column)?;
+        let (outer, classes) = (known_outer(&column)?, column.width());
         let datatype = self.labels.check(&column, classes)?;
         schema.put(column.derive(&self.into, Some(datatype), outer));
         Ok(())

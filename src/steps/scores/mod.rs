@@ -25,14 +25,14 @@ fn classes_of(column: &Column) -> Result<(Vec<usize>, usize), StepError> {
     }
 }
 
-/// What [`classes_of`] is known to give: `None` for what is not.
+/// The axes of a column of scores without the last, as far as they are known; the last is [`KnownColumn::width`].
 ///
 /// # Errors
 /// If there will be but one score for each instance.
-fn known_classes(column: &KnownColumn) -> Result<(Option<Vec<Option<usize>>>, Option<usize>), StepError> {
+fn known_outer(column: &KnownColumn) -> Result<Option<Vec<Option<usize>>>, StepError> {
     match column.shape.as_deref() {
-        None => Ok((None, None)),
-        Some([outer @ .., _]) if !outer.is_empty() => Ok((Some(outer.to_vec()), column.width())),
+        None => Ok(None),
+        Some([outer @ .., _]) if !outer.is_empty() => Ok(Some(outer.to_vec())),
         Some(shape) => Err(no_classes(&column.name, if shape.is_empty() { "[]" } else { "[n]" })),
     }
 }

@@ -8,7 +8,7 @@ use half::slice::HalfFloatSliceExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::known_classes;
+use super::known_outer;
 use crate::{
     steps::{
         Properties, Refusals, Schema, Step, StepError, VersionFiles,
@@ -63,7 +63,7 @@ struct Softmax {
 impl Step for Softmax {
     fn check(&self, schema: &mut Schema) -> Result<(), StepError> {
         let column = self.place.known(schema, FLOATS)?;
-        known_classes(&column)?;
+        known_outer(&column)?;
         if let Some(shape) = &column.shape {
             self.axis_of(shape.len())?;
         }
@@ -198,7 +198,7 @@ mod tests {
         let mut columns = columns([("logits", Tensor::new(vec![2, 3, 2], Elements::Fp32(logits)).unwrap())]);
         let step = json!({"softmax": {"column": "logits", "axis": 1, "into": "p"}});
         apply(step, &mut columns).unwrap();
-        let instance = [0.18632372, 0.18632372, 0.30719590, 0.30719590, 0.50648040, 0.50648040];
+        let instance = [0.18632372, 0.18632372, 0.3071959, 0.3071959, 0.5064804, 0.5064804];
         assert_near(floats(&columns, "p"), &[instance, instance].concat());
         assert_eq!(floats(&columns, "logits")[0], -1.0);
     }

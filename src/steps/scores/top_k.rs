@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    classes_of, known_classes,
+    classes_of, known_outer,
     labels::{Labels, gathered},
 };
 use crate::{
@@ -87,7 +87,7 @@ struct TopK {
 impl Step for TopK {
     fn check(&self, schema: &mut Schema) -> Result<(), StepError> {
         let column = NUMBERS.known(schema, &self.column)?;
-        let (outer, classes) = known_classes(&column)?;
+        let (outer, classes) = (known_outer(&column)?, column.width());
         let datatype = self.labels.check(&column, classes)?;
         let shape = outer.map(|outer| [outer, vec![classes.map(|classes| classes.min(self.k))]].concat());
         schema.put(column.derive(&self.into_labels, Some(datatype), shape.clone()));

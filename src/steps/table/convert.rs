@@ -1,6 +1,6 @@
 //! Conversions that the `cast` step is asked for: between any two datatypes, element by element where need be.
 //!
-//! Unlike [`crate::tensor::cast`], which nobody asks for and which therefore changes no integer, these may round an integer
+//! Unlike [`crate::tensor::cast()`], which nobody asks for and which therefore changes no integer, these may round an integer
 //! to the nearest float, read and write text, and take booleans for 0 and 1.
 
 use std::str::FromStr;
@@ -117,8 +117,8 @@ impl Target for bool {
             Value::Bool(truth) => Some(truth),
             Value::Integer(0) => Some(false),
             Value::Integer(1) => Some(true),
-            Value::Float(number) if number == 0.0 => Some(false),
-            Value::Float(number) if number == 1.0 => Some(true),
+            Value::Float(0.0) => Some(false),
+            Value::Float(1.0) => Some(true),
             Value::Integer(_) | Value::Float(_) => None,
             Value::Text(text) => match trimmed(text)? {
                 "0" => Some(false),

@@ -107,7 +107,8 @@ impl Reshape {
     fn row_shape(&self, row_len: usize) -> Result<Vec<usize>, StepError> {
         let fixed: usize = self.axes.iter().flatten().product();
         let left_over = self.axes.contains(&None);
-        if if left_over { row_len % fixed != 0 } else { row_len != fixed } {
+        let fits = if left_over { row_len.is_multiple_of(fixed) } else { row_len == fixed };
+        if !fits {
             let some = if left_over { "a multiple of " } else { "" };
             return Err(StepError(format!(
                 "an instance has {row_len} elements, but the new shape takes {some}{fixed}"

@@ -172,7 +172,7 @@ mod tests {
         let mut columns = columns([("x", matrix(&[[5.1, 3.5], [4.9, 3.0], [6.2, 2.2], [7.0, 3.1]]))]);
         let (mean, std) = ([5.799999952316284, 2.949999988079071], [0.8514692902954842, 0.4716990300668975]);
         apply(json!({"standardize": {"column": "x", "mean": mean, "std": std}}), &mut columns).unwrap();
-        let expected = [-0.82210869, 1.1659976, -1.0569966, 0.10599969, 0.46977574, -1.5899969, 1.4093283, 0.31799907];
+        let expected = [-0.8221087, 1.1659976, -1.0569966, 0.10599969, 0.46977574, -1.5899969, 1.4093283, 0.31799907];
         for (number, expected) in floats(&columns, "x").iter().zip(expected) {
             assert!((number - expected).abs() < 1e-6, "{number} {expected}");
         }
