@@ -6,23 +6,31 @@
 //! happens to a group. A step sees columns, not requests: what it refuses row by row goes to [`Refusals`], and the request
 //! that owns the row is answered with an error while its neighbours go on.
 //!
-//! Adding a step is one file in a folder here, one variant of [`StepConfig`] and one arm in each of its `match`es.
-
-use std::path::PathBuf;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+//! Every step takes tensors of any rank, with the first axis as instances, and columns without rows. Adding a step is one
+//! file in a folder here, one variant of [`StepConfig`] with an arm in each of its `match`es, and its heading in
+//! `docs/steps.md`.
 
 use crate::tensor::Columns;
 
+pub use config::StepConfig;
+pub use features::PerFeature;
+pub use files::VersionFiles;
 pub use schema::{KnownColumn, Schema};
 
+mod config;
+mod features;
+mod files;
+mod place;
 pub mod predict;
 pub mod program;
+mod real;
 mod schema;
 pub mod scores;
 pub mod table;
 pub mod text;
+
+#[cfg(test)]
+mod testing;
 
 /// Why a step cannot be built, does not fit its columns, or failed on a whole group.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -34,9 +42,12 @@ pub struct StepError(pub String);
 pub struct Refusals(Vec<(usize, String)>);
 
 impl Refusals {
-    /// Refuses one row. The step leaves any valid value in its place.
+    /// Refuses one row. The step leaves any valid value in its place. Of several reasons that come one after another for
+    /// the same row, the first is kept.
     pub fn row(&mut self, row: usize, why: impl Into<String>) {
-        self.0.push((row, why.into()));
+        if self.0.last().is_none_or(|(last, _)| *last != row) {
+            self.0.push((row, why.into()));
+        }
     }
 
     /// What was refused, in the order in which it was.
@@ -65,64 +76,14 @@ pub trait Step: Send + Sync {
     fn apply(&self, columns: &mut Columns, refusals: &mut Refusals) -> Result<(), StepError>;
 }
 
-/// The files that lie beside `model.onnx` in the version nearest to a step.
-pub struct VersionFiles {
-    /// The version's folder.
-    pub folder: PathBuf,
-}
+/// What a step's properties can do; implemented beside each step.
+pub(crate) trait Properties {
+    /// What is wrong with the properties themselves, one sentence each.
+    fn problems(&self) -> Vec<String>;
 
-impl VersionFiles {
-    /// The text of a file of the version.
+    /// The step, with what it needs from the files of a model version.
     ///
     /// # Errors
-    /// If the name leaves the folder, or the file is not there or no UTF-8.
-    pub fn text(&self, name: &str) -> Result<String, StepError> {
-        let inside =
-            std::path::Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside || name.is_empty() {
-            return Err(StepError(format!("`{name}` is no file name inside the model's version")));
-        }
-        std::fs::read_to_string(self.folder.join(name)).map_err(|error| {
-            StepError(format!("the file `{name}`, which must lie beside model.onnx, cannot be read: {error}"))
-        })
-    }
-}
-
-/// One entry of a pipeline's `steps:`, a map with one key: the step's name.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub enum StepConfig {
-    /// Turns text into lower case.
-    Lowercase(text::lowercase::Config),
-    /// Runs a model of the repository on the columns that it takes.
-    Predict(predict::Config),
-}
-
-impl StepConfig {
-    /// The step's name in the configuration.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Lowercase(_) => "lowercase",
-            Self::Predict(_) => "predict",
-        }
-    }
-
-    /// What is wrong with the step's own properties, one sentence each; empty if nothing is.
-    pub fn problems(&self) -> Vec<String> {
-        match self {
-            Self::Lowercase(_) => Vec::new(),
-            Self::Predict(config) => config.problems(),
-        }
-    }
-
-    /// The step, with what it needs from the files of a model version; `None` for `predict`, which the program runs itself.
-    ///
-    /// # Errors
-    /// If a file is missing or does not say what it should.
-    pub fn build(&self, _files: &VersionFiles) -> Result<Option<Box<dyn Step>>, StepError> {
-        Ok(match self {
-            Self::Lowercase(config) => Some(Box::new(text::lowercase::Lowercase::new(config))),
-            Self::Predict(_) => None,
-        })
-    }
+    /// If a file is missing or does not say what it should, or the properties have problems.
+    fn build(&self, files: &VersionFiles) -> Result<Box<dyn Step>, StepError>;
 }

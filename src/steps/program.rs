@@ -5,7 +5,7 @@
 //! been followed through against the model's signature. A group takes one [`Bound`] for each segment when it starts and
 //! keeps it to the end, so that tokenizer, weights and labels always belong together.
 
-use super::{Schema, Step, StepConfig, StepError, VersionFiles, predict};
+use super::{KnownColumn, Schema, Step, StepConfig, StepError, VersionFiles, predict};
 use crate::{
     backend::Signature,
     request::{Group, UNNAMED},
@@ -75,7 +75,13 @@ impl Segment {
         feed(signature, &mut schema)?;
         schema.close();
         for output in &signature.outputs {
-            schema.write(&output.name, Some(output.datatype), Some(output.shape.clone()));
+            schema.put(KnownColumn {
+                name: output.name.clone(),
+                datatype: Some(output.datatype),
+                shape: (!output.unranked).then(|| output.shape.clone()),
+                classes: output.classes.clone(),
+                answer: true,
+            });
         }
         let required = schema.required().to_vec();
         let after = build(&self.after, files, &mut schema)?;

@@ -103,7 +103,8 @@ impl Tensor {
 
     /// Elements per row; 1 for vectors and scalars.
     pub fn row_len(&self) -> usize {
-        self.row_shape().iter().product()
+        // Only a tensor without rows can have a row shape that overflows.
+        element_count(self.row_shape()).unwrap_or(0)
     }
 
     /// The datatype.
@@ -327,6 +328,7 @@ mod tests {
         let error = Tensor::new(vec![usize::MAX, 2], Elements::Fp32(vec![])).unwrap_err();
         assert!(error.to_string().contains("more than can be counted"), "{error}");
         assert_eq!(element_count(&[usize::MAX, 2, 0]), Some(0));
+        assert_eq!(Tensor::new(vec![0, usize::MAX, 2], Elements::Fp32(vec![])).unwrap().row_len(), 0);
     }
 
     #[test]

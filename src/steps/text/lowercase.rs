@@ -3,57 +3,73 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rewrite;
-use crate::{
-    steps::{Refusals, Schema, Step, StepError},
-    tensor::{Columns, DataType, Name},
-};
+use super::Rewrite;
+use crate::steps::{Properties, Step, StepError, VersionFiles, place::place_problems};
 
 /// Properties of `lowercase`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The column to change.
+    /// The column to change: BYTES holding UTF-8.
     pub column: String,
+    /// Where the result goes; the column itself if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
 }
 
-/// The step.
-pub struct Lowercase {
-    column: Name,
-}
+impl Properties for Config {
+    fn problems(&self) -> Vec<String> {
+        place_problems(&self.column, self.into.as_ref())
+    }
 
-impl Lowercase {
-    /// A step over one column.
-    pub fn new(config: &Config) -> Self {
-        Self { column: config.column.as_str().into() }
+    fn build(&self, _files: &VersionFiles) -> Result<Box<dyn Step>, StepError> {
+        Ok(Rewrite::boxed(&self.column, self.into.as_deref(), lower))
     }
 }
 
-impl Step for Lowercase {
-    fn check(&self, schema: &mut Schema) -> Result<(), StepError> {
-        let column = schema.read_kind(&self.column, "BYTES", |datatype| datatype == DataType::Bytes)?;
-        schema.write(&self.column, Some(DataType::Bytes), column.shape);
-        Ok(())
-    }
-
-    fn apply(&self, columns: &mut Columns, refusals: &mut Refusals) -> Result<(), StepError> {
-        rewrite(columns, &self.column, refusals, |text| text.to_lowercase().into())
+fn lower(text: &str, buffer: &mut Vec<u8>) {
+    let start = buffer.len();
+    if text.is_ascii() {
+        buffer.extend_from_slice(text.as_bytes());
+        buffer[start..].make_ascii_lowercase();
+    } else {
+        buffer.extend_from_slice(text.to_lowercase().as_bytes());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::tensor::{Column, Elements, Tensor};
+    use crate::{
+        steps::testing::{apply, columns, json, strings, texts},
+        tensor::{Elements, Tensor},
+    };
 
     #[test]
     fn text_becomes_lower_case_and_bytes_that_are_no_text_refuse_their_row() {
-        let texts = [&b"H\xC3\x84user"[..], b"\xFF"].into_iter().collect();
-        let mut columns: Columns = [Column::new("text", Tensor::vector(Elements::Bytes(texts)))].into_iter().collect();
-        let mut refusals = Refusals::default();
-        Lowercase { column: "text".into() }.apply(&mut columns, &mut refusals).unwrap();
-        let Elements::Bytes(texts) = columns.find("text").unwrap().tensor.elements() else { unreachable!() };
-        assert_eq!(texts.at(0), "häuser".as_bytes());
-        assert_eq!(refusals.into_rows(), [(1, "column `text` is no UTF-8 text".to_owned())]);
+        let given = [&b"H\xC3\x84user"[..], b"\xFF"].into_iter().collect();
+        let mut columns = columns([("text", Tensor::vector(Elements::Bytes(given)))]);
+        let refused = apply(json!({"lowercase": {"column": "text"}}), &mut columns).unwrap();
+        assert_eq!(strings(&columns, "text"), ["häuser", ""]);
+        assert_eq!(refused, [(1, "column `text` is no UTF-8 text".to_owned())]);
+    }
+
+    #[test]
+    fn the_original_stays_where_another_column_is_written() {
+        let mut columns = columns([("text", texts(["Über", "ABC"]))]);
+        apply(json!({"lowercase": {"column": "text", "into": "lower"}}), &mut columns).unwrap();
+        assert_eq!(strings(&columns, "text"), ["Über", "ABC"]);
+        assert_eq!(strings(&columns, "lower"), ["über", "abc"]);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_the_standard_library_says(text: String) {
+            let mut buffer = b"before".to_vec();
+            lower(&text, &mut buffer);
+            prop_assert_eq!(std::str::from_utf8(&buffer).unwrap(), format!("before{}", text.to_lowercase()));
+        }
     }
 }
