@@ -154,7 +154,7 @@ timeout: 0s
              entry of its own",
             "pipeline-0.yaml:15: steps[5].predict: `model` is `../x`: a name is one folder of the repository, without \
              `/`, `\\`, `..` or control characters, and does not start with `.`",
-            "pipeline-0.yaml:16: steps[6].lowercase.column: is required and missing: the column to change",
+            "pipeline-0.yaml:16: steps[6].lowercase.column: is required and missing: the column to change: BYTES holding UTF-8",
             "pipeline-0.yaml:17: timeout: must be longer than 0, or every request would be late",
         ],
     );

@@ -179,7 +179,8 @@ macro_rules! integers {
             }
 
             fn survives_as(self, cast: f16) -> bool {
-                To::<f32>::survives_as(self, cast.to_f32())
+                // A half overflows to an infinity, which as an integer is the smallest one.
+                cast.is_finite() && To::<f32>::survives_as(self, cast.to_f32())
             }
         }
 
@@ -335,6 +336,11 @@ mod tests {
 
     fn awkward_integer() -> impl Strategy<Value = i64> {
         prop_oneof![any::<i64>(), (0_u32..64, -2_i64..3).prop_map(|(bit, near)| (1_i64 << bit).wrapping_add(near))]
+    }
+
+    #[test]
+    fn the_smallest_integer_is_no_infinity() {
+        assert!(cast(&Elements::Int64(vec![i64::MIN]), DataType::Fp16).is_err());
     }
 
     proptest! {
