@@ -24,9 +24,14 @@ echo "fetching the jars of Apache Kafka"
 mkdir -p "$folder"
 partial=$(mktemp -d "$folder/partial.XXXXXX")
 trap 'rm -rf "$partial"' EXIT
-mvn --batch-mode --quiet -Dstyle.color=never --file scripts/kafka-pom.xml \
+# Maven's terminal codes are of use to nobody, its log is when it fails.
+if ! mvn --batch-mode --file scripts/kafka-pom.xml \
     org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-    -DoutputDirectory="$PWD/$partial" -DincludeScope=runtime
+    -DoutputDirectory="$PWD/$partial" -DincludeScope=runtime >"$folder/maven.log" 2>&1; then
+    echo "Maven could not fetch them:" >&2
+    grep -a ERROR "$folder/maven.log" >&2 || tail -n 20 "$folder/maven.log" >&2
+    exit 1
+fi
 if [[ ${1:-} == --record ]]; then
     (cd "$partial" && LC_ALL=C sha256sum -- *) >"$sums"
 elif ! is_complete "$partial"; then
