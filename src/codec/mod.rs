@@ -5,7 +5,12 @@
 //! be decoded becomes a [`Refused`] with the id that could be found. [`encode`] writes the answers of a group, one after
 //! another, into one buffer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     broker::{Chunk, Message},
@@ -175,11 +180,37 @@ impl From<RequestError> for Undecodable {
 
 /// Decodes every message of a chunk.
 ///
-/// Guarantee: each message is in exactly one group, once, or refused, once.
+/// Guarantee: each message is in exactly one group, once, or refused, once. A decoder that panics on a message is a fault
+/// of ours that this message is answered with; its neighbours are decoded one by one.
 pub fn decode(chunk: &Chunk, intakes: &Intakes) -> Decoded {
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let mut decoded = Decoded::default();
+        decode_some(chunk, 0..chunk.len(), intakes, &mut decoded);
+        decoded
+    }));
+    decoded.unwrap_or_else(|_| decode_each(chunk, intakes))
+}
+
+fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
     let mut decoded = Decoded::default();
-    let mut groups = Groups::default();
     for index in 0..chunk.len() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| decode_some(chunk, index..index + 1, intakes, &mut decoded)));
+        if outcome.is_err() {
+            let message = chunk.message(index);
+            let (topic, intake) = &intakes.topics[message.topic];
+            let (envelope, _) = Envelope::read(chunk, index, &intakes.intakes[*intake].headers);
+            let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
+            let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
+            let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
+            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error });
+        }
+    }
+    decoded
+}
+
+fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded: &mut Decoded) {
+    let mut groups = Groups::default();
+    for index in messages {
         let message = chunk.message(index);
         let (topic, intake) = &intakes.topics[message.topic];
         let intake = &intakes.intakes[*intake];
@@ -193,8 +224,7 @@ pub fn decode(chunk: &Chunk, intakes: &Intakes) -> Decoded {
             decoded.refused.push(Refused { message: index, pipeline: intake.pipeline, id, has_headers, error });
         }
     }
-    decoded.groups = groups.finish();
-    decoded
+    decoded.groups.extend(groups.finish());
 }
 
 fn decode_body(draft: &mut Draft<'_>) -> Result<(), Undecodable> {
@@ -214,5 +244,44 @@ fn decode_body(draft: &mut Draft<'_>) -> Result<(), Undecodable> {
     };
     match format {
         Format::Json => json::decode(body, draft),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::memory::MemoryRecords;
+
+    /// A choice of model that panics for one of them, as a faulty decoder would.
+    #[derive(Debug)]
+    struct Faulty;
+
+    impl RouteChoice for Faulty {
+        fn route(&self, model: Option<&str>, _: Option<&str>) -> Result<Arc<Route>, RequestError> {
+            assert_ne!(model, Some("poison"), "a fault for the test");
+            Ok(Arc::new(Route { pipeline: 0, models: Vec::new() }))
+        }
+    }
+
+    #[test]
+    fn a_message_that_makes_the_decoder_panic_is_answered_and_its_neighbours_are_decoded() {
+        let intake = Intake {
+            pipeline: 0,
+            format: Format::Json,
+            routing: Routing::Chosen(Box::new(Faulty)),
+            timeout: None,
+            headers: envelope::HeaderNames::default(),
+        };
+        let intakes = Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] };
+        let mut records = MemoryRecords::default();
+        for (offset, model) in [(0, "a"), (1, "poison"), (2, "a")] {
+            let body = format!(r#"{{"id": "r{offset}", "model_name": "{model}", "instances": [[1.0]]}}"#);
+            records.push(0, offset, body.as_bytes());
+        }
+        let decoded = decode(&Chunk::new(Box::new(records)), &intakes);
+        let answered: usize = decoded.groups.iter().map(|group| group.requests.len()).sum();
+        assert_eq!(answered, 2);
+        let refused: Vec<_> = decoded.refused.iter().map(|refused| (refused.message, refused.error.code())).collect();
+        assert_eq!(refused, [(1, ErrorCode::Internal)]);
     }
 }
