@@ -172,7 +172,8 @@ impl Worker {
             }
         };
         let started = Instant::now();
-        let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
+        let requests = groups.iter().map(|group| group.requests.len()).sum();
+        let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet, requests);
         for group in &groups {
             encoder.group(group, plan.last().map(|(servable, _)| model_of(servable)));
         }
@@ -187,7 +188,7 @@ impl Worker {
     async fn answer_refused(&self, chunk: &Chunk, ids: &Ids, refused: &[Refused]) -> Result<(), WorkerError> {
         for run in refused.chunk_by(|left, right| left.pipeline == right.pipeline) {
             let pipeline = &self.pipelines[run[0].pipeline];
-            let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
+            let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet, run.len());
             for refused in run {
                 encoder.refused(refused);
                 pipeline.metrics.answered(Some(refused.error.code()), 1);
@@ -229,7 +230,7 @@ impl Worker {
         too_large: &[TooLarge],
         requests: &[Answered],
     ) -> Result<(), WorkerError> {
-        let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet);
+        let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet, too_large.len());
         for TooLarge { answer, .. } in too_large {
             let is_result = answer.topic == pipeline.outlet.results;
             let request = requests.iter().find(|request| is_result && request.message == answer.message);

@@ -32,6 +32,9 @@ struct Options {
     requests: usize,
     partitions: i32,
     runs: usize,
+    /// Whether requests have keys. A bare loop that echoes records without a key spares the client the work that keyed
+    /// answers cost: a hash, and batches for each partition instead of one partition at a time.
+    keyed: bool,
 }
 
 fn main() {
@@ -53,6 +56,7 @@ fn main() {
         requests: number("--requests", 1_000_000),
         partitions: number("--partitions", 8) as i32,
         runs: number("--runs", 5),
+        keyed: !arguments.iter().any(|argument| argument == "--without-keys"),
     };
     Bench { brokers, options, tag: format!("bench-{}", std::process::id()) }.run();
 }
@@ -76,9 +80,10 @@ impl Bench {
         self.create(&requests);
         let started = Instant::now();
         self.fill(&requests);
-        let Options { requests: count, partitions, runs } = self.options;
+        let Options { requests: count, partitions, runs, keyed } = self.options;
+        let keys = if keyed { "with" } else { "without" };
         println!(
-            "{count} iris requests (OIP JSON, one row, 126 bytes) in {partitions} partitions, filled in {:.1?}",
+            "{count} iris requests (OIP JSON, one row, 126 bytes, {keys} keys) in {partitions} partitions, filled in {:.1?}",
             started.elapsed()
         );
         println!(
@@ -173,8 +178,11 @@ impl Bench {
             let body = format!(
                 r#"{{"id":"{index:08}","inputs":[{{"name":"input","shape":[1,4],"datatype":"FP32","data":[{row}]}}]}}"#
             );
-            let partition = index as i32 % self.options.partitions;
-            let mut record = BaseRecord::<(), str>::to(topic).payload(&body).partition(partition);
+            let (key, partition) = (format!("{index:08}"), index as i32 % self.options.partitions);
+            let mut record = BaseRecord::<str, str>::to(topic).payload(&body).partition(partition);
+            if self.options.keyed {
+                record = record.key(&key);
+            }
             while let Err((_, again)) = producer.send(record) {
                 producer.poll(Duration::from_millis(10));
                 record = again;

@@ -53,9 +53,20 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder for requests of `chunk` that came to one pipeline.
-    pub fn new(chunk: &'a Chunk, topics: &'a [(Name, usize)], ids: &'a Ids, outlet: &'a Outlet) -> Self {
-        Self { chunk, topics, ids, outlet, answers: Answers::default() }
+    /// What an answer takes in the buffer, roughly: room for all of them is made at once.
+    const USUAL_ANSWER: usize = 256;
+
+    /// An encoder for `requests` requests of `chunk` that came to one pipeline.
+    pub fn new(
+        chunk: &'a Chunk,
+        topics: &'a [(Name, usize)],
+        ids: &'a Ids,
+        outlet: &'a Outlet,
+        requests: usize,
+    ) -> Self {
+        let buffer = Vec::with_capacity(requests * Self::USUAL_ANSWER);
+        let answers = Answers { buffer, entries: Vec::with_capacity(requests) };
+        Self { chunk, topics, ids, outlet, answers }
     }
 
     /// The records to publish.

@@ -25,6 +25,8 @@ pub struct Groups {
     groups: Vec<Building>,
     /// The group that took the last request: most neighbours look alike.
     last: usize,
+    /// How many requests there will be at most: room for them all in the first group, which mostly takes them.
+    expected: usize,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,11 @@ impl Groups {
     /// Tensors without elements may claim any number of rows; more than this is taken for a mistake.
     const MAX_EMPTY_ROWS: usize = 1 << 20;
 
+    /// Groups for at most `expected` requests.
+    pub fn expecting(expected: usize) -> Self {
+        Self { expected, ..Self::default() }
+    }
+
     /// Rows for a request of this signature, in the group that has it.
     ///
     /// # Errors
@@ -77,7 +84,9 @@ impl Groups {
             }
         });
         self.last = found.unwrap_or_else(|| {
-            self.groups.push(Building::new(Arc::clone(route), signature, rows.is_none()));
+            let mut group = Building::new(Arc::clone(route), signature, rows.is_none());
+            group.requests.reserve(std::mem::take(&mut self.expected));
+            self.groups.push(group);
             self.groups.len() - 1
         });
         Ok(Rows { count: rows, filled: 0, group: &mut self.groups[self.last] })

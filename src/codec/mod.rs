@@ -209,7 +209,7 @@ fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
 }
 
 fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded: &mut Decoded) {
-    let mut groups = Groups::default();
+    let mut groups = Groups::expecting(messages.len());
     for index in messages {
         let message = chunk.message(index);
         let (topic, intake) = &intakes.topics[message.topic];
