@@ -1,11 +1,13 @@
 //! The bare loop: takes records in batches and gives each one back, byte for byte. No product code.
 //!
 //! What any worker between two topics pays to Kafka's client before it does anything of its own: a batch consume from one
-//! queue, a batch produce (`acks=all`, idempotent, murmur2), a commit a second.
+//! queue, a batch produce (`acks=all`, idempotent, murmur2) with delivery reports, and once a second a flush and a commit:
+//! at least once, as the worker.
 
 use std::{
     ffi::{CStr, CString, c_void},
     ptr,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -13,6 +15,16 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::{self as code, RD_KAFKA_RESP_ERR_NO_ERROR as OK};
 
 const BATCH: usize = 1000;
+
+/// Records that the broker did not take; the loop stops at the first.
+static LOST: AtomicUsize = AtomicUsize::new(0);
+
+unsafe extern "C" fn delivered(_: *mut sys::rd_kafka_t, message: *const sys::rd_kafka_message_t, _: *mut c_void) {
+    // SAFETY: the client hands over a live message.
+    if unsafe { (*message).err } != OK {
+        LOST.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 unsafe fn client(kind: sys::rd_kafka_type_t, properties: &[(&str, &str)]) -> *mut sys::rd_kafka_t {
     let mut error = [0_i8; 512];
@@ -23,6 +35,9 @@ unsafe fn client(kind: sys::rd_kafka_type_t, properties: &[(&str, &str)]) -> *mu
             let (name, value) = (CString::new(*name).unwrap(), CString::new(*value).unwrap());
             let set = sys::rd_kafka_conf_set(conf, name.as_ptr(), value.as_ptr(), error.as_mut_ptr(), error.len());
             assert_eq!(set as i32, 0, "{name:?}");
+        }
+        if kind == sys::rd_kafka_type_t::RD_KAFKA_PRODUCER {
+            sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(delivered));
         }
         let client = sys::rd_kafka_new(kind, conf, error.as_mut_ptr(), error.len());
         assert!(!client.is_null(), "{:?}", CStr::from_ptr(error.as_ptr()));
@@ -107,6 +122,8 @@ unsafe fn echo(
                 sys::rd_kafka_message_destroy(message);
             }
             if committed.elapsed() > Duration::from_secs(1) {
+                sys::rd_kafka_flush(producer, 60_000);
+                assert_eq!(LOST.load(Ordering::Relaxed), 0, "the broker took every record");
                 sys::rd_kafka_commit(consumer, ptr::null(), 1);
                 committed = Instant::now();
             }
