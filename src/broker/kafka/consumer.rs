@@ -26,7 +26,7 @@ use rdkafka::{
 
 use super::{
     context::{ClientLog, FatalError, log_through},
-    native::{Batch, DataQueue, Forwarding},
+    native::{self, Batch, DataQueue, Forwarding},
 };
 use crate::{
     broker::{
@@ -372,7 +372,13 @@ impl Context {
             list.add_partition_offset(topic, source.partition, Offset::Offset(*offset))
                 .expect("offsets of records are valid");
         }
-        if let Err(error) = client.commit(&list, mode) {
+        let sent = match mode {
+            // The verdict comes to `commit_callback`.
+            CommitMode::Async => native::commit(client, &list).map_err(KafkaError::ConsumerCommit),
+            CommitMode::Sync => client.commit(&list, mode).inspect(|()| self.events.committed(true)),
+        };
+        if let Err(error) = sent {
+            self.events.committed(false);
             self.commit_failed(due, &error);
         }
     }
