@@ -52,7 +52,10 @@ fn tensors_may_be_flat_nested_or_of_a_wider_datatype_and_are_answered_as_tensors
     let label = json!({"name": "label", "datatype": "INT64", "shape": [2], "data": [0, 2]});
     for id in ["flat", "nested", "fp64", "int64", "nulls"] {
         let answer = json(&answers[id]);
-        assert_eq!((&answer["id"], &answer["model_name"], &answer["model_version"]), (&json!(id), &json!("iris"), &json!("1")));
+        assert_eq!(
+            (&answer["id"], &answer["model_name"], &answer["model_version"]),
+            (&json!(id), &json!("iris"), &json!("1"))
+        );
         assert_eq!(answer.get("parameters"), None, "{answer}");
         assert_eq!(answer["outputs"][0], label, "{answer}");
         assert_eq!(answer["outputs"][1]["name"], "probabilities");
@@ -93,8 +96,22 @@ fn rows_may_be_objects_arrays_or_single_values_and_are_answered_as_rows() {
         to("passengers", "objects", json!([passenger("Atlantis"), passenger("Queenstown")])),
         to("topics", "strings", json!(["rain rain storm", "goal match team"])),
         to("topics", "wrapped", json!([["rain rain storm"], ["goal match team"]])),
-        to("line", "one", json!([[0.038075905, 0.05068012, 0.061696205, 0.021872386, -0.0442235, -0.03482076,
-                                   -0.043400846, -0.002592262, 0.019907486, -0.017646125]])),
+        to(
+            "line",
+            "one",
+            json!([[
+                0.038075905,
+                0.05068012,
+                0.061696205,
+                0.021872386,
+                -0.0442235,
+                -0.03482076,
+                -0.043400846,
+                -0.002592262,
+                0.019907486,
+                -0.017646125
+            ]]),
+        ),
     ]);
     worker.stop();
     for id in ["arrays", "objects"] {
@@ -151,7 +168,8 @@ fn an_id_is_taken_from_the_body_then_the_header_then_the_key_then_the_position()
     // Whatever else fell into partition 2, these two are the last of it but in the order in which they were sent.
     let mut ids: Vec<String> = answers.iter().map(|answer| json(answer)["id"].as_str().unwrap().to_owned()).collect();
     let at = |ids: &[String], id: &str| ids.iter().position(|found| found == id);
-    let expected = ["text", "17", "12345678901234567890.50", "header", "key", "empty body id", "quote \" \\ \u{1F980} \u{0}"];
+    let expected =
+        ["text", "17", "12345678901234567890.50", "header", "key", "empty body id", "quote \" \\ \u{1F980} \u{0}"];
     for id in expected {
         let found = at(&ids, id).unwrap_or_else(|| panic!("no answer to `{id}` in {ids:?}"));
         ids.remove(found);

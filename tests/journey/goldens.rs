@@ -153,7 +153,8 @@ fn many_rows_of_a_fixed_batch_are_run_in_pieces_and_odd_ones_are_padded() {
     for (id, rows) in [("six", 6), ("one", 1), ("none", 0), ("three", 3)] {
         assert_outputs(id, &json(&answers[id])["outputs"], &expected(rows));
     }
-    let running = json!([{"name": "y", "datatype": "FP32", "shape": [2, 3], "data": [0.0, 0.25, 0.5, 0.75, 1.25, 1.75]}]);
+    let running =
+        json!([{"name": "y", "datatype": "FP32", "shape": [2, 3], "data": [0.0, 0.25, 0.5, 0.75, 1.25, 1.75]}]);
     assert_outputs("time", &json(&answers["time"])["outputs"], &running);
     assert_outputs("again", &json(&answers["again"])["outputs"], &running);
 }

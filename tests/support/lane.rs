@@ -80,8 +80,7 @@ pub struct Lane {
 impl Lane {
     /// Connects a client to topics that are there.
     pub fn open(brokers: &str, requests: String, results: String, dead_letters: String) -> Self {
-        let options =
-            ClientOptions { start: Start::Beginning, ..ClientOptions::new(brokers, &requests, &[&results]) };
+        let options = ClientOptions { start: Start::Beginning, ..ClientOptions::new(brokers, &requests, &[&results]) };
         let client = Client::connect(&options).unwrap();
         Self { brokers: brokers.to_owned(), requests, results, dead_letters, client, received: Cell::new(0) }
     }
@@ -94,8 +93,7 @@ impl Lane {
     /// Writes requests and waits until the broker has them.
     pub fn send(&self, asks: &[Ask]) {
         for ask in asks {
-            let headers: Vec<_> =
-                ask.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+            let headers: Vec<_> = ask.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
             let record = RequestRecord {
                 key: ask.key.as_deref(),
                 value: ask.value.as_deref(),
@@ -113,7 +111,13 @@ impl Lane {
         let answers = self.client.answers(count, PATIENCE).unwrap();
         self.received.set(self.received.get() + answers.len());
         let ids = || answers.iter().filter_map(Record::id).collect::<Vec<_>>();
-        assert_eq!(answers.len(), count, "not within {PATIENCE:?}: all answers on {}; there are {:?}", self.results, ids());
+        assert_eq!(
+            answers.len(),
+            count,
+            "not within {PATIENCE:?}: all answers on {}; there are {:?}",
+            self.results,
+            ids()
+        );
         answers
     }
 

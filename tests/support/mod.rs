@@ -3,6 +3,7 @@
 //! Guarantee: whatever a test starts is gone when it ends, also when it fails: processes are killed, folders removed, topics
 //! deleted. Every wait has a deadline and says what was missing.
 
+pub mod backlog;
 pub mod kafka;
 pub mod lane;
 pub mod murmur2;

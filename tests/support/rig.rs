@@ -52,7 +52,7 @@ impl Rig {
     pub fn server(&self, change: impl FnOnce(&mut Value)) {
         let mut server = json!({
             "kafka": {"brokers": self.brokers, "group": self.group()},
-            "models": {"repository": self.folder().join("models")},
+            "models": {"repository": self.folder().join("models"), "serve": ["*"]},
             "admin": {"listen": "127.0.0.1:0"},
             "shutdown_timeout": "20s",
         });
@@ -107,6 +107,11 @@ impl Rig {
             "steps": steps,
         });
         change(&mut pipeline);
+        self.pipeline_file(name, &pipeline);
+    }
+
+    /// Writes a pipeline file.
+    pub fn pipeline_file(&self, name: &str, pipeline: &Value) {
         fs::write(self.pipelines().join(format!("{name}.yaml")), pipeline.to_string()).unwrap();
     }
 

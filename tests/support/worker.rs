@@ -14,7 +14,7 @@ use super::wait_for;
 
 /// A running worker.
 pub struct Worker {
-    process: Child,
+    process: Mutex<Child>,
     log: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -31,7 +31,7 @@ impl Worker {
                 collected.lock().unwrap().push(line);
             }
         });
-        Self { process, log, reader: Some(reader) }
+        Self { process: Mutex::new(process), log, reader: Some(reader) }
     }
 
     /// Everything it has logged so far.
@@ -46,7 +46,12 @@ impl Worker {
 
     /// Waits for a line of the log that contains `text`.
     pub fn wait_for_line(&self, text: &str) -> String {
-        wait_for(&format!("a log line with {text:?}"), || self.lines_with(text).into_iter().next())
+        wait_for(&format!("a log line with {text:?}"), || {
+            let ended = !self.is_running();
+            let found = self.lines_with(text).into_iter().next();
+            assert!(found.is_some() || !ended, "the worker ended without a log line with {text:?}");
+            found
+        })
     }
 
     /// Waits until it says that it is ready.
@@ -79,26 +84,22 @@ impl Worker {
 
     /// Sends a signal.
     pub fn signal(&self, signal: i32) {
-        let id = i32::try_from(self.process.id()).unwrap();
+        let id = i32::try_from(self.process.lock().unwrap().id()).unwrap();
         // SAFETY: the process is ours and not yet waited for, so that the id is its own.
         assert_eq!(unsafe { libc::kill(id, signal) }, 0, "the worker has ended already");
     }
 
     /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
+    pub fn is_running(&self) -> bool {
+        self.process.lock().unwrap().try_wait().unwrap().is_none()
     }
 
     /// Waits for its end.
     pub fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_for("the end of the worker", || {
-            status = self.process.try_wait().unwrap();
-            status
-        });
+        let status = wait_for("the end of the worker", || self.process.lock().unwrap().try_wait().unwrap());
         // What it said last is in the pipe still.
         self.reader.take().map(JoinHandle::join);
-        status.unwrap()
+        status
     }
 
     /// Asks it to stop, checks that it exits 0, and says how long that took.
@@ -112,8 +113,9 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
+        let process = self.process.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        drop(process.kill());
+        drop(process.wait());
         if std::thread::panicking() {
             let log = self.log();
             eprintln!("the worker's log ({} lines, the last 60):", log.len());
