@@ -25,7 +25,7 @@ use rdkafka::{
 };
 
 use super::{
-    context::{ClientLog, FatalError, log_through},
+    context::{ClientLog, FatalError, Reach, log_through},
     native::{self, Batch, DataQueue, Forwarding},
 };
 use crate::{
@@ -137,7 +137,7 @@ pub struct KafkaConsumer {
 }
 
 impl KafkaConsumer {
-    /// Joins the group when [`Self::run`] begins.
+    /// Joins the group when [`Self::run`] begins; `reach` is what it shares with the producer.
     ///
     /// # Errors
     /// If the client refuses its configuration or a topic's name.
@@ -145,6 +145,7 @@ impl KafkaConsumer {
         config: &ClientConfig,
         options: ConsumerOptions,
         events: Arc<dyn ConsumerEvents>,
+        reach: Arc<Reach>,
     ) -> Result<Self, KafkaError> {
         let fatal = Arc::new(FatalError::default());
         let state = Arc::new(State {
@@ -156,7 +157,7 @@ impl KafkaConsumer {
         let budget = Budget::new(options.in_flight);
         let topics = options.topics.clone();
         let context = Context {
-            log: ClientLog::new(KafkaClient::Consumer, fatal),
+            log: ClientLog::new(KafkaClient::Consumer, fatal, reach),
             state,
             options,
             events,
