@@ -120,9 +120,9 @@ fn served(server: &ServerConfig, pipelines: &[PipelineConfig], store: &LocalStor
     };
     match server.models.served() {
         // A model that a pipeline names and the repository lacks is to be told before its first request.
-        Served::All => Ok(all()?.union(&named(pipelines, &all)?).cloned().collect()),
+        Served::All => Ok(all()?.union(&named(pipelines, all)?).cloned().collect()),
         Served::Only(names) => Ok(names.into_iter().collect()),
-        Served::Named => named(pipelines, &all),
+        Served::Named => named(pipelines, all),
     }
 }
 
