@@ -74,7 +74,9 @@ fn two_workers_answer_every_request_once_between_them() {
     workers.iter().for_each(Worker::wait_until_ready);
     tally.wait_for(REQUESTS);
     let shares = workers.each_ref().map(answered_by);
-    workers.iter_mut().for_each(|worker| drop(worker.stop()));
+    for worker in &mut workers {
+        worker.stop();
+    }
     tally.finish();
     assert_eq!((tally.answered(), tally.doubled()), (REQUESTS, 0), "{}", tally.account());
     assert!(shares.iter().all(|share| *share > 0), "both had a share: {shares:?}");
