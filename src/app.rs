@@ -19,6 +19,7 @@ use crate::{
     broker::{
         budget::Load,
         kafka::{
+            Reach,
             consumer::{ConsumerOptions, Drained, KafkaConsumer},
             producer::KafkaProducer,
             settings::KafkaSettings,
@@ -51,6 +52,7 @@ pub struct App {
     compute: runtime::Runtime,
     topics: Vec<String>,
     kafka: KafkaSettings,
+    reach: Arc<Reach>,
     status: Arc<Status>,
     admin: AdminServer,
     started: Instant,
@@ -91,7 +93,8 @@ impl App {
             topics::ensure(&kafka, &names.all(), creation(&server), &|| shutdown.is_requested())?;
         }
         let in_flight = server.limits.in_flight_messages.get();
-        let producer = KafkaProducer::new(&kafka.producer(in_flight), &names.outputs)
+        let reach = Arc::<Reach>::default();
+        let producer = KafkaProducer::new(&kafka.producer(in_flight), &names.outputs, Arc::clone(&reach))
             .context("the Kafka producer cannot be created")?;
         let worker = Worker {
             intakes: pipelines::intakes(&pipelines, &names.requests)?,
@@ -101,7 +104,7 @@ impl App {
         };
         models::report_misfits(&worker);
         let worker = Arc::new(worker);
-        Ok(Self { server, worker, compute, topics: names.requests, kafka, status, admin, started })
+        Ok(Self { server, worker, compute, topics: names.requests, kafka, reach, status, admin, started })
     }
 
     /// Where the admin endpoint listens.
@@ -120,7 +123,7 @@ impl App {
         let events = Events::new(worker, self.compute.handle().clone(), failures, status, self.started);
         let options = consumer_options(&self.server, &self.topics, patience);
         let ahead = options.in_flight.bytes;
-        let consumer = KafkaConsumer::new(&self.kafka.consumer(ahead), options, Arc::new(events))
+        let consumer = KafkaConsumer::new(&self.kafka.consumer(ahead), options, Arc::new(events), self.reach)
             .context("the Kafka consumer cannot be created")?;
         let stopper = consumer.stopper();
         let failing = stopper.clone();

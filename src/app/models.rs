@@ -119,23 +119,29 @@ fn served(server: &ServerConfig, pipelines: &[PipelineConfig], store: &LocalStor
         Ok(names.into_iter().map(Name::from).collect())
     };
     match server.models.served() {
-        Served::All => all(),
+        // A model that a pipeline names and the repository lacks is to be told before its first request.
+        Served::All => Ok(all()?.union(&named(pipelines, all)?).cloned().collect()),
         Served::Only(names) => Ok(names.into_iter().collect()),
-        Served::Named => {
-            let mut names = BTreeSet::new();
-            for selector in pipelines.iter().flat_map(PipelineConfig::predicts).map(|(_, predict)| predict.model()) {
-                match selector {
-                    Ok(ModelSelector::Fixed(name)) => {
-                        names.insert(name);
-                    }
-                    // A pipeline whose requests choose may need any of them.
-                    Ok(ModelSelector::FromRequest) => names.extend(all()?),
-                    Err(problem) => anyhow::bail!(problem),
-                }
+        Served::Named => named(pipelines, all),
+    }
+}
+
+fn named(
+    pipelines: &[PipelineConfig],
+    all: impl Fn() -> anyhow::Result<BTreeSet<Name>>,
+) -> anyhow::Result<BTreeSet<Name>> {
+    let mut names = BTreeSet::new();
+    for selector in pipelines.iter().flat_map(PipelineConfig::predicts).map(|(_, predict)| predict.model()) {
+        match selector {
+            Ok(ModelSelector::Fixed(name)) => {
+                names.insert(name);
             }
-            Ok(names)
+            // A pipeline whose requests choose may need any of them.
+            Ok(ModelSelector::FromRequest) => names.extend(all()?),
+            Err(problem) => anyhow::bail!(problem),
         }
     }
+    Ok(names)
 }
 
 /// The versions that pipelines name by number.

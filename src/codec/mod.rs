@@ -165,19 +165,6 @@ impl Draft<'_> {
     }
 }
 
-/// A body that could not be decoded: the id it bears, if that much could be read, and why.
-#[derive(Debug)]
-pub struct Undecodable {
-    pub id: Option<RequestId>,
-    pub error: RequestError,
-}
-
-impl From<RequestError> for Undecodable {
-    fn from(error: RequestError) -> Self {
-        Self { id: None, error }
-    }
-}
-
 /// Decodes every message of a chunk.
 ///
 /// Guarantee: each message is in exactly one group, once, or refused, once. A decoder that panics on a message is a fault
@@ -217,9 +204,10 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
         let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
         let ids = &mut decoded.ids;
         let mut draft = Draft { intake, envelope, message, index, topic, ids, groups: &mut groups };
-        let outcome = verdict.map_err(Undecodable::from).and_then(|()| decode_body(&mut draft));
-        if let Err(Undecodable { id, error }) = outcome {
-            let id = id.unwrap_or_else(|| draft.id(None));
+        if let Err(error) = verdict.and_then(|()| decode_body(&mut draft)) {
+            // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
+            let id = message.payload.and_then(json::find_id);
+            let id = draft.id(id.as_deref());
             let has_headers = draft.envelope.has_headers;
             decoded.refused.push(Refused { message: index, pipeline: intake.pipeline, id, has_headers, error });
         }
@@ -227,10 +215,10 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
     decoded.groups.extend(groups.finish());
 }
 
-fn decode_body(draft: &mut Draft<'_>) -> Result<(), Undecodable> {
+fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {
     let invalid = |why: String| RequestError::new(ErrorCode::InvalidRequest, why);
     if let Some(topic) = draft.envelope.reply_topic {
-        return Err(invalid(format!("the reply topic `{topic}` is not on the pipeline's allow-list")).into());
+        return Err(invalid(format!("the reply topic `{topic}` is not on the pipeline's allow-list")));
     }
     let format = match draft.envelope.content_type {
         None => draft.intake.format,
@@ -239,8 +227,8 @@ fn decode_body(draft: &mut Draft<'_>) -> Result<(), Undecodable> {
     };
     let body = match draft.message.payload {
         Some(body) if !body.is_empty() => body,
-        Some(_) => return Err(invalid("the record's value is empty".to_owned()).into()),
-        None => return Err(invalid("the record is a tombstone: it has no value".to_owned()).into()),
+        Some(_) => return Err(invalid("the record's value is empty".to_owned())),
+        None => return Err(invalid("the record is a tombstone: it has no value".to_owned())),
     };
     match format {
         Format::Json => json::decode(body, draft),

@@ -54,6 +54,8 @@ pub struct Bound {
     pub optional: Vec<Name>,
     /// Columns of the answer, if this is the last segment.
     pub answer: Vec<Name>,
+    /// Every column that the segment is known to leave behind.
+    pub leaves: Vec<Name>,
 }
 
 /// A step and its name in the configuration.
@@ -86,9 +88,10 @@ impl Segment {
         let required = schema.required().to_vec();
         let after = build(&self.after, files, &mut schema)?;
         let answer = schema.columns().iter().filter(|column| column.answer).map(|column| column.name.clone()).collect();
+        let leaves = schema.columns().iter().map(|column| column.name.clone()).collect();
         let is_free = |name: &Name| !required.contains(name);
         let optional = signature.inputs.iter().filter(|input| input.optional).map(|input| input.name.clone());
-        Ok(Bound { before, after, optional: optional.filter(is_free).collect(), required, answer })
+        Ok(Bound { before, after, optional: optional.filter(is_free).collect(), required, answer, leaves })
     }
 }
 
@@ -137,9 +140,12 @@ fn feed(signature: &Signature, schema: &mut Schema) -> Result<(), StepError> {
 /// # Errors
 /// A sentence that names what is missing or too much, and what the pipeline takes.
 pub fn admit(group: &mut Group, segments: &[std::sync::Arc<Bound>]) -> Result<(), String> {
-    let Some(first) = segments.first() else { return Ok(()) };
+    if segments.is_empty() {
+        return Ok(());
+    }
+    let required = required(segments);
     if let Some(column) = group.columns.find_mut(UNNAMED) {
-        match first.required.as_slice() {
+        match required.as_slice() {
             [only] => column.name = only.clone(),
             several => {
                 return Err(format!(
@@ -149,17 +155,29 @@ pub fn admit(group: &mut Group, segments: &[std::sync::Arc<Bound>]) -> Result<()
             }
         }
     }
-    if let Some(missing) = first.required.iter().find(|name| group.columns.find(name).is_none()) {
-        return Err(format!("input `{missing}` is missing; the pipeline takes {}", quoted(&first.required)));
+    if let Some(missing) = required.iter().find(|name| group.columns.find(name).is_none()) {
+        return Err(format!("input `{missing}` is missing; the pipeline takes {}", quoted(&required)));
     }
-    let known =
-        |name: &Name| segments.iter().any(|bound| bound.required.contains(name) || bound.optional.contains(name));
+    let known = |name: &Name| required.contains(name) || segments.iter().any(|bound| bound.optional.contains(name));
     match group.columns.iter().find(|column| !known(&column.name)) {
-        Some(unknown) => {
-            Err(format!("there is no input `{}`; the pipeline takes {}", unknown.name, quoted(&first.required)))
-        }
+        Some(unknown) => Err(format!("there is no input `{}`; the pipeline takes {}", unknown.name, quoted(&required))),
         None => Ok(()),
     }
+}
+
+/// What a request must bring: what a segment needs and none before it leaves.
+fn required(segments: &[std::sync::Arc<Bound>]) -> Vec<Name> {
+    let mut required: Vec<Name> = Vec::new();
+    let mut left: Vec<&Name> = Vec::new();
+    for bound in segments {
+        for name in &bound.required {
+            if !left.contains(&name) && !required.contains(name) {
+                required.push(name.clone());
+            }
+        }
+        left.extend(&bound.leaves);
+    }
+    required
 }
 
 fn quoted(names: &[Name]) -> String {

@@ -25,8 +25,8 @@ use rdkafka::{
 };
 
 use super::{
-    context::{ClientLog, FatalError, log_through},
-    native::{Batch, DataQueue, Forwarding},
+    context::{ClientLog, FatalError, Reach, log_through},
+    native::{self, Batch, DataQueue, Forwarding},
 };
 use crate::{
     broker::{
@@ -137,7 +137,7 @@ pub struct KafkaConsumer {
 }
 
 impl KafkaConsumer {
-    /// Joins the group when [`Self::run`] begins.
+    /// Joins the group when [`Self::run`] begins; `reach` is what it shares with the producer.
     ///
     /// # Errors
     /// If the client refuses its configuration or a topic's name.
@@ -145,6 +145,7 @@ impl KafkaConsumer {
         config: &ClientConfig,
         options: ConsumerOptions,
         events: Arc<dyn ConsumerEvents>,
+        reach: Arc<Reach>,
     ) -> Result<Self, KafkaError> {
         let fatal = Arc::new(FatalError::default());
         let state = Arc::new(State {
@@ -156,7 +157,7 @@ impl KafkaConsumer {
         let budget = Budget::new(options.in_flight);
         let topics = options.topics.clone();
         let context = Context {
-            log: ClientLog::new(KafkaClient::Consumer, fatal),
+            log: ClientLog::new(KafkaClient::Consumer, fatal, reach),
             state,
             options,
             events,
@@ -372,7 +373,13 @@ impl Context {
             list.add_partition_offset(topic, source.partition, Offset::Offset(*offset))
                 .expect("offsets of records are valid");
         }
-        if let Err(error) = client.commit(&list, mode) {
+        let sent = match mode {
+            // The verdict comes to `commit_callback`.
+            CommitMode::Async => native::commit(client, &list).map_err(KafkaError::ConsumerCommit),
+            CommitMode::Sync => client.commit(&list, mode).inspect(|()| self.events.committed(true)),
+        };
+        if let Err(error) = sent {
+            self.events.committed(false);
             self.commit_failed(due, &error);
         }
     }

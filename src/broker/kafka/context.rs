@@ -49,20 +49,36 @@ impl FatalError {
     }
 }
 
+/// Whether the brokers are out of reach, as the worker's clients share it: what happens to all of them is told once.
+#[derive(Debug, Default)]
+pub struct Reach {
+    is_lost: AtomicBool,
+}
+
 /// What one client tells: its log, its errors, its figures.
 pub struct ClientLog {
     /// `consumer` or `producer`, for people.
     role: &'static str,
     fatal: Arc<FatalError>,
+    reach: Arc<Reach>,
     unreachable: AtomicBool,
+    outage: Mutex<Outage>,
     metrics: ClientMetrics,
+}
+
+/// What is known of an outage, which is one when all brokers are away, and told when something says why.
+#[derive(Default)]
+struct Outage {
+    all_down: bool,
+    reason: Option<String>,
 }
 
 impl ClientLog {
     /// A log that tells fatal errors to `fatal`.
-    pub fn new(client: KafkaClient, fatal: Arc<FatalError>) -> Self {
+    pub fn new(client: KafkaClient, fatal: Arc<FatalError>, reach: Arc<Reach>) -> Self {
         let metrics = ClientMetrics::new(client);
-        Self { role: client.as_str(), fatal, unreachable: AtomicBool::new(false), metrics }
+        let (unreachable, outage) = (AtomicBool::new(false), Mutex::default());
+        Self { role: client.as_str(), fatal, reach, unreachable, outage, metrics }
     }
 
     /// A line of the client's own log: for those who debug it. What matters arrives as an error, too.
@@ -81,28 +97,40 @@ impl ClientLog {
         let role = self.role;
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => self.fatal.tell(reason.to_owned()),
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.trouble(|outage| outage.all_down = true),
             Some(
-                RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
+                RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::Resolve
                 | RDKafkaErrorCode::OperationTimedOut
                 | RDKafkaErrorCode::Authentication
                 | RDKafkaErrorCode::SSL,
-            ) => {
-                if !self.unreachable.swap(true, Ordering::Relaxed) {
-                    self.metrics.connected(false);
-                    tracing::warn!(role, reason, "cannot reach the Kafka brokers; retrying until they answer");
-                }
-            }
+            ) => self.trouble(|outage| outage.reason = Some(reason.to_owned())),
             _ => tracing::warn!(role, reason, "{error}"),
+        }
+    }
+
+    /// Takes note of a trouble; the one that completes the picture is told, by the first client that sees it.
+    fn trouble(&self, note: impl FnOnce(&mut Outage)) {
+        let mut outage = self.outage.lock();
+        note(&mut outage);
+        let Outage { all_down: true, reason: Some(reason) } = &*outage else { return };
+        if self.unreachable.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.metrics.connected(false);
+        if !self.reach.is_lost.swap(true, Ordering::Relaxed) {
+            tracing::warn!(role = self.role, reason, "cannot reach the Kafka brokers; retrying until they answer");
         }
     }
 
     /// The brokers answer. Cheap: called for every chunk.
     pub fn reached(&self) {
         if self.unreachable.load(Ordering::Relaxed) && self.unreachable.swap(false, Ordering::Relaxed) {
+            *self.outage.lock() = Outage::default();
             self.metrics.connected(true);
-            tracing::info!(role = self.role, "the Kafka brokers answer again");
+            if self.reach.is_lost.swap(false, Ordering::Relaxed) {
+                tracing::info!(role = self.role, "the Kafka brokers answer again");
+            }
         }
     }
 }
@@ -111,6 +139,11 @@ impl ClientLog {
     /// The client's own statistics, every `statistics.interval.ms`.
     pub fn statistics(&self, statistics: &rdkafka::Statistics) {
         let up = statistics.brokers.values().filter(|broker| broker.nodeid >= 0 && broker.state == "UP");
+        if up.clone().next().is_some() {
+            // Without traffic, nothing else tells that a broker is back.
+            self.outage.lock().all_down = false;
+            self.reached();
+        }
         let slowest = up.clone().filter_map(|broker| Some(broker.rtt.as_ref()?.avg)).max().unwrap_or(0);
         let whole = |number: i64| u64::try_from(number).unwrap_or(0);
         self.metrics.report(&ClientStatistics {

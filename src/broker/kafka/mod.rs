@@ -8,3 +8,5 @@ mod native;
 pub mod producer;
 pub mod settings;
 pub mod topics;
+
+pub use context::Reach;

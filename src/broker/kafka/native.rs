@@ -13,6 +13,7 @@ use std::{
 };
 
 use rdkafka::{
+    TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::RDKafkaErrorCode,
     producer::{BaseProducer, Producer, ProducerContext},
@@ -65,6 +66,29 @@ impl Forwarding {
             }
         }
     }
+}
+
+/// Asks the broker to commit; its word comes to `commit_callback` when the consumer is polled. The wrapper's own asynchronous
+/// commit tells nobody what became of it: librdkafka reports that to a callback, and the wrapper listens to events.
+///
+/// # Errors
+/// If the consumer has no group.
+pub fn commit<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    offsets: &TopicPartitionList,
+) -> Result<(), RDKafkaErrorCode> {
+    let client = consumer.client().native_ptr();
+    // SAFETY: client and list are live; the list is copied, and the queue is ours to destroy after use.
+    let error = unsafe {
+        let events = sys::rd_kafka_queue_get_consumer(client);
+        if events.is_null() {
+            return Err(RDKafkaErrorCode::UnknownGroup);
+        }
+        let error = sys::rd_kafka_commit_queue(client, offsets.ptr(), events, None, ptr::null_mut());
+        sys::rd_kafka_queue_destroy(events);
+        error
+    };
+    if error == OK { Ok(()) } else { Err(error.into()) }
 }
 
 /// Topic handles as they stand in messages, and the worker's index for each.

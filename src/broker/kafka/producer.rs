@@ -25,7 +25,7 @@ use rdkafka::{
 use tokio::sync::oneshot;
 
 use super::{
-    context::{ClientLog, FatalError, log_through},
+    context::{ClientLog, FatalError, Reach, log_through},
     native::{Outgoing, OutputTopic},
 };
 use crate::{
@@ -65,13 +65,13 @@ pub struct TooLarge {
 }
 
 impl KafkaProducer {
-    /// A producer for `topics`, the worker's output topics in order.
+    /// A producer for `topics`, the worker's output topics in order; `reach` is what it shares with the consumer.
     ///
     /// # Errors
     /// If the client refuses its configuration.
-    pub fn new(config: &ClientConfig, topics: &[String]) -> Result<Self, KafkaError> {
+    pub fn new(config: &ClientConfig, topics: &[String], reach: Arc<Reach>) -> Result<Self, KafkaError> {
         let fatal = Arc::new(FatalError::default());
-        let context = Context { log: ClientLog::new(KafkaClient::Producer, Arc::clone(&fatal)) };
+        let context = Context { log: ClientLog::new(KafkaClient::Producer, Arc::clone(&fatal), reach) };
         let producer: Arc<BaseProducer<Context>> = Arc::new(config.create_with_context(context)?);
         let handles = topics
             .iter()

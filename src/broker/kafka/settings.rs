@@ -19,6 +19,9 @@ pub struct KafkaSettings {
 /// second, few enough that a hundred partitions of small records stay within some tens of megabytes.
 const AHEAD: usize = 4_000;
 
+/// The most that a record may have as far as the client is concerned; a broker takes 100 MiB in one request by default.
+const LARGEST_MESSAGE: usize = 64 << 20;
+
 impl KafkaSettings {
     /// For the member of the group, which fetches ahead at most `ahead_bytes`.
     pub fn consumer(&self, ahead_bytes: usize) -> ClientConfig {
@@ -47,6 +50,8 @@ impl KafkaSettings {
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "0")
+            // Above any topic's own limit, which then decides: what comes in, as a dead letter goes out again.
+            .set("message.max.bytes", LARGEST_MESSAGE.to_string())
             .set("queue.buffering.max.messages", (in_flight * 2).clamp(1_000, 10_000_000).to_string())
             // A lost broker is waited for: what is in flight is bounded, and nothing is lost by waiting.
             .set("message.timeout.ms", "0");

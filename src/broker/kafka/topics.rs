@@ -1,6 +1,9 @@
 //! Looks before the worker starts: do the brokers answer, are the topics there, shall they be created?
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -13,6 +16,9 @@ use super::settings::KafkaSettings;
 
 /// How long one look may take before the brokers count as unreachable.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a look waits before it asks whether the worker shall stop.
+const SLICE: Duration = Duration::from_millis(250);
 
 /// How topics are created that are not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +64,7 @@ pub fn ensure(
 ) -> Result<(), TopicError> {
     let mut told = false;
     loop {
-        match look(settings, topics, creation) {
+        match look_until(settings, topics, creation, is_stopping) {
             Err(TopicError::Unreachable { brokers, reason }) if !is_stopping() => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(brokers, reason, "cannot reach the Kafka brokers; retrying until they answer");
@@ -79,10 +85,19 @@ pub fn ensure(
 /// # Errors
 /// See [`TopicError`].
 pub fn look(settings: &KafkaSettings, topics: &BTreeSet<String>, creation: Option<Creation>) -> Result<(), TopicError> {
+    look_until(settings, topics, creation, &|| false)
+}
+
+fn look_until(
+    settings: &KafkaSettings,
+    topics: &BTreeSet<String>,
+    creation: Option<Creation>,
+    is_stopping: &dyn Fn() -> bool,
+) -> Result<(), TopicError> {
     let client: BaseConsumer = settings.admin().create().map_err(TopicError::Config)?;
     let mut absent = Vec::new();
     for topic in topics {
-        match find(&client, topic) {
+        match find(&client, topic, is_stopping) {
             Ok(true) => {}
             Ok(false) => absent.push(topic.clone()),
             Err(Find::Refused(reason)) => return Err(TopicError::Refused { topic: topic.clone(), reason }),
@@ -103,8 +118,18 @@ enum Find {
     Unreachable(String),
 }
 
-fn find(client: &BaseConsumer, topic: &str) -> Result<bool, Find> {
-    let metadata = client.fetch_metadata(Some(topic), LOOK).map_err(|error| match error.rdkafka_error_code() {
+fn find(client: &BaseConsumer, topic: &str, is_stopping: &dyn Fn() -> bool) -> Result<bool, Find> {
+    let deadline = Instant::now() + LOOK;
+    let metadata = loop {
+        match client.fetch_metadata(Some(topic), SLICE) {
+            Err(error)
+                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::InvalidTopic)
+                    && Instant::now() < deadline
+                    && !is_stopping() => {}
+            outcome => break outcome,
+        }
+    };
+    let metadata = metadata.map_err(|error| match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::InvalidTopic) => Find::Refused(error.to_string()),
         _ => Find::Unreachable(error.to_string()),
     })?;

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The id of a body; `None` if there is none to be found, or it is empty.
-pub(super) fn find(body: &[u8]) -> Option<Cow<'_, str>> {
+pub fn find(body: &[u8]) -> Option<Cow<'_, str>> {
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(&byte) = body.get(at) {
         if byte == b'"' {

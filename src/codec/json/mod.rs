@@ -9,13 +9,14 @@
 
 use std::sync::Arc;
 
-use super::{Draft, Groups, Rows, Undecodable};
+use super::{Draft, Groups, Rows};
 use crate::{
     error::RequestError,
     request::{Form, Route, UNNAMED},
 };
 use body::Body;
 use fault::{Fault, error, refused};
+pub use id::find as find_id;
 pub use write::{AnswerHead, Writer, write_error, write_result};
 
 mod array;
@@ -37,8 +38,8 @@ mod write;
 /// Decodes one body.
 ///
 /// # Errors
-/// `INVALID_REQUEST`, with the id if it could be found; or what the pipeline says of a choice of model.
-pub fn decode(body: &[u8], draft: &mut Draft<'_>) -> Result<(), Undecodable> {
+/// `INVALID_REQUEST`, or what the pipeline says of a choice of model.
+pub fn decode(body: &[u8], draft: &mut Draft<'_>) -> Result<(), RequestError> {
     decode_by(body, draft, |text, draft, groups| match fast::decode(text, draft, groups) {
         Some(()) => Ok(()),
         None => complete(text, draft, groups),
@@ -49,12 +50,12 @@ fn decode_by(
     body: &[u8],
     draft: &mut Draft<'_>,
     path: impl FnOnce(&str, &mut Draft<'_>, &mut Groups) -> Result<(), RequestError>,
-) -> Result<(), Undecodable> {
+) -> Result<(), RequestError> {
     // Rows borrow the groups while the draft is asked for the request's id.
     let mut groups = std::mem::take(draft.groups);
     let outcome = text_of(body).and_then(|text| path(text, draft, &mut groups));
     *draft.groups = groups;
-    outcome.map_err(|error| Undecodable { id: id::find(body).map(|id| draft.ids.push(&id)), error })
+    outcome
 }
 
 fn text_of(body: &[u8]) -> Result<&str, RequestError> {

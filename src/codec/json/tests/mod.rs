@@ -1,11 +1,11 @@
 //! Decoding as a whole: the two paths against each other and against an oracle, and what bad requests are told.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use super::{complete, decode, decode_by, fast};
+use super::{complete, decode, decode_by, fast, find_id};
 use crate::{
     broker::Message,
-    codec::{Draft, Envelope, Format, Groups, Intake, RouteChoice, Routing, Undecodable, envelope::HeaderNames},
+    codec::{Draft, Envelope, Format, Groups, Intake, RouteChoice, Routing, envelope::HeaderNames},
     error::{ErrorCode, RequestError},
     request::{Group, Ids, ModelChoice, Route, VersionChoice},
 };
@@ -66,8 +66,8 @@ fn run_with<B: AsRef<[u8]>>(intake: &Intake, bodies: &[B], path: Path) -> Outcom
         let ids = &mut outcome.ids;
         let mut draft =
             Draft { intake, envelope: Envelope::default(), message, index, topic: "t", ids, groups: &mut groups };
-        if let Err(Undecodable { id, error }) = run_one(body.as_ref(), &mut draft, path) {
-            let id = id.map(|id| draft.ids.text(id).to_owned());
+        if let Err(error) = run_one(body.as_ref(), &mut draft, path) {
+            let id = find_id(body.as_ref()).map(Cow::into_owned);
             outcome.refused.push((index, id, error));
         }
     }
@@ -75,7 +75,7 @@ fn run_with<B: AsRef<[u8]>>(intake: &Intake, bodies: &[B], path: Path) -> Outcom
     outcome
 }
 
-fn run_one(body: &[u8], draft: &mut Draft<'_>, path: Path) -> Result<(), Undecodable> {
+fn run_one(body: &[u8], draft: &mut Draft<'_>, path: Path) -> Result<(), RequestError> {
     match path {
         Path::Both => decode(body, draft),
         Path::Complete => decode_by(body, draft, complete),

@@ -1,0 +1,29 @@
+//! The journey, from outside: real workers as processes, a real Apache Kafka, real models, and a client at the other end.
+//!
+//! `make test` starts the Kafka; `MODELMILL_TEST_KAFKA` names one that runs already. ONNX Runtime is found as the program finds
+//! it (`ORT_DYLIB_PATH`). Everything is one program, so that it is linked once, and its tests run side by side.
+
+#[path = "journey/bad_input.rs"]
+mod bad_input;
+#[path = "journey/crash.rs"]
+mod crash;
+#[path = "journey/forms.rs"]
+mod forms;
+#[path = "journey/goldens.rs"]
+mod goldens;
+#[path = "journey/headers.rs"]
+mod headers;
+#[path = "journey/lifecycle.rs"]
+mod lifecycle;
+#[path = "journey/metrics.rs"]
+mod metrics;
+#[path = "journey/outage.rs"]
+mod outage;
+#[path = "journey/pipelines.rs"]
+mod pipelines;
+#[path = "journey/scale.rs"]
+mod scale;
+#[path = "journey/start.rs"]
+mod start;
+#[path = "support/mod.rs"]
+mod support;

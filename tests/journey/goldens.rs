@@ -1,0 +1,160 @@
+//! Every model that has goldens gives, through Kafka, what Python's runtime gives: numbers, texts, shapes and classes.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::{Ask, Rig, json};
+
+/// A golden file and the version folder of its model, from the project's root.
+struct Golden {
+    model: String,
+    version: String,
+    cases: Vec<Value>,
+}
+
+impl Golden {
+    fn read(model: &str, version: &str, file: &str) -> Option<Self> {
+        let text = fs::read_to_string(root().join(file)).ok()?;
+        let golden: Value = serde_json::from_str(&text).unwrap();
+        let cases = golden.get("cases").unwrap_or(&golden).as_array().unwrap().clone();
+        Some(Self { model: model.to_owned(), version: version.to_owned(), cases })
+    }
+
+    /// All there are: the fixtures, the models that are trained for the tests, and those of the demo.
+    fn all() -> Vec<Self> {
+        let mut found = Vec::new();
+        for name in folders("tests/data/fixtures") {
+            let folder = format!("tests/data/fixtures/{name}");
+            found.extend(Self::read(
+                &format!("fixture_{name}"),
+                &format!("{folder}/1"),
+                &format!("{folder}/golden.json"),
+            ));
+        }
+        for name in folders("tests/data/trained") {
+            let folder = format!("tests/data/trained/{name}/1");
+            found.extend(Self::read(&name, &folder, &format!("{folder}/golden.json")));
+        }
+        for name in folders("models") {
+            found.extend(Self::read(
+                &name,
+                &format!("models/{name}/1"),
+                &format!("tests/data/trained/goldens/{name}.json"),
+            ));
+        }
+        found
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn folders(path: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(path)).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    folders.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn every_model_answers_through_kafka_as_python_does() {
+    let Some(rig) = Rig::new("goldens") else { return };
+    let goldens = Golden::all();
+    let lane = rig.lane("any", json!([{"predict": {"model": "{request.model}"}}]));
+    goldens.iter().for_each(|golden| rig.model(&golden.model, 1, &golden.version));
+    let mut expected = Vec::new();
+    let mut asks = Vec::new();
+    for golden in &goldens {
+        for (index, case) in golden.cases.iter().enumerate() {
+            let id = format!("{}-{index}", golden.model);
+            asks.push(Ask::json(&json!({"id": id, "model_name": golden.model, "inputs": case["inputs"]})));
+            expected.push((id, golden.model.as_str(), case));
+        }
+    }
+    assert!(goldens.len() > 40 && expected.len() > 200, "{} models, {} cases", goldens.len(), expected.len());
+    let mut worker = rig.worker();
+    let answers = lane.exchange(&asks);
+    worker.stop();
+    lane.assert_nothing_more();
+    for (id, model, case) in expected {
+        let answer = json(&answers[&id]);
+        if case["inputs"].as_array().unwrap().is_empty() {
+            // The protocol has no request without inputs; the model is in service all the same.
+            assert_eq!(answer["error"]["code"], "INVALID_REQUEST", "{id}: {answer}");
+            continue;
+        }
+        assert_eq!((&answer["model_name"], &answer["model_version"]), (&json!(model), &json!("1")), "{answer}");
+        assert_outputs(&id, &answer["outputs"], &case["outputs"]);
+    }
+}
+
+/// Outputs are the same: floats to five digits, everything else exactly.
+pub fn assert_outputs(context: &str, answered: &Value, expected: &Value) {
+    let list = |outputs: &Value| outputs.as_array().unwrap_or_else(|| panic!("{context}: {answered}")).clone();
+    let (answered, expected) = (list(answered), list(expected));
+    assert_eq!(answered.len(), expected.len(), "{context}: {answered:?}");
+    for (answered, expected) in answered.iter().zip(&expected) {
+        for key in ["name", "datatype", "shape"] {
+            assert_eq!(answered[key], expected[key], "{context}: {answered}");
+        }
+        let classes = expected.get("classes").unwrap_or(&expected["parameters"]["classes"]);
+        assert_eq!(&answered["parameters"]["classes"], classes, "{context}: {answered}");
+        let is_float = expected["datatype"].as_str().unwrap().starts_with("FP");
+        let data = |output: &Value| output["data"].as_array().unwrap().clone();
+        let same = |answered: &Value, expected: &Value| match (answered.as_f64(), expected.as_f64()) {
+            (Some(answered), Some(expected)) if is_float => is_close(answered, expected),
+            _ => answered == expected,
+        };
+        let (answered, expected) = (data(answered), data(expected));
+        let all = answered.len() == expected.len() && answered.iter().zip(&expected).all(|(a, b)| same(a, b));
+        assert!(all, "{context}: {answered:?} instead of {expected:?}");
+    }
+}
+
+/// Within 1e-5 of each other; probabilities far below one percent are differences of larger numbers.
+pub fn is_close(left: f64, right: f64) -> bool {
+    (left - right).abs() <= 1e-5 * left.abs().max(right.abs()) + 1e-8
+}
+
+#[test]
+fn many_rows_of_a_fixed_batch_are_run_in_pieces_and_odd_ones_are_padded() {
+    let Some(rig) = Rig::new("fixed") else { return };
+    for name in ["fixed_four", "fixed_one", "time_axis", "quantised", "iris"] {
+        rig.model(name, 1, &format!("tests/data/fixtures/{name}/1"));
+    }
+    let lane = rig.lane("any", json!([{"predict": {"model": "{request.model}"}}]));
+    let ask = |id: &str, model: &str, rows: usize| {
+        let data: Vec<_> = (0..rows * 3).map(|index| index as f64 / 4.0).collect();
+        let input = json!({"name": "x", "datatype": "FP32", "shape": [rows, 3], "data": data});
+        Ask::json(&json!({"id": id, "model_name": model, "inputs": [input]}))
+    };
+    let asks = [
+        ask("six", "fixed_four", 6),
+        ask("one", "fixed_four", 1),
+        ask("none", "fixed_four", 0),
+        ask("three", "fixed_one", 3),
+        // Two that would change each other's answers if they shared a run.
+        ask("time", "time_axis", 2),
+        ask("again", "time_axis", 2),
+    ];
+    let mut worker = rig.worker();
+    let answers = lane.exchange(&asks);
+    worker.stop();
+    // What MatMul with the fixture's weights gives for each row in turn.
+    let expected = |rows: usize| {
+        let row = |first: f64| {
+            let x = [first, first + 0.25, first + 0.5];
+            [x[0] * 0.5 + x[1] * 0.25 + x[2], -x[0] + x[1] * 2.0 + x[2] * 0.125]
+        };
+        let data: Vec<f64> = (0..rows).flat_map(|index| row(index as f64 * 0.75)).collect();
+        json!([{"name": "y", "datatype": "FP32", "shape": [rows, 2], "data": data}])
+    };
+    for (id, rows) in [("six", 6), ("one", 1), ("none", 0), ("three", 3)] {
+        assert_outputs(id, &json(&answers[id])["outputs"], &expected(rows));
+    }
+    let running =
+        json!([{"name": "y", "datatype": "FP32", "shape": [2, 3], "data": [0.0, 0.25, 0.5, 0.75, 1.25, 1.75]}]);
+    assert_outputs("time", &json(&answers["time"])["outputs"], &running);
+    assert_outputs("again", &json(&answers["again"])["outputs"], &running);
+}

@@ -1,0 +1,54 @@
+//! What the project's own client has no call for: topics with settings of their own, and what a group has committed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Creates a topic with `settings` of its own.
+pub fn create_topic(brokers: &str, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let admin: AdminClient<DefaultClientContext> = config(brokers).create().unwrap();
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    for (key, value) in settings {
+        topic = topic.set(key, value);
+    }
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let created = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
+    assert_eq!(created, [Ok(name.to_owned())]);
+}
+
+/// How many partitions a topic has; 0 if there is none.
+pub fn partitions(brokers: &str, topic: &str) -> usize {
+    let consumer: BaseConsumer = config(brokers).create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap();
+    metadata.topics().first().map_or(0, |topic| topic.partitions().len())
+}
+
+/// For each partition of a topic that holds anything: what `group` has committed, and where it ends.
+pub fn committed_and_end(brokers: &str, group: &str, topic: &str) -> BTreeMap<i32, (Option<i64>, i64)> {
+    let consumer: BaseConsumer = config(brokers).set("group.id", group).create().unwrap();
+    let count = i32::try_from(partitions(brokers, topic)).unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(topic, 0, count - 1);
+    let committed = consumer.committed_offsets(list, TIMEOUT).unwrap();
+    let offsets = (0..count).map(|partition| {
+        let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT).unwrap();
+        let offset = committed.find_partition(topic, partition).map(|found| found.offset());
+        let offset = if let Some(Offset::Offset(offset)) = offset { Some(offset) } else { None };
+        (partition, (offset, end))
+    });
+    offsets.filter(|(_, (_, end))| *end > 0).collect()
+}
+
+fn config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config
+}
