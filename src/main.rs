@@ -7,7 +7,7 @@ use modelmill::cli::{self, Cli, Command};
 
 fn main() -> ExitCode {
     let Cli { command, log } = Cli::parse();
-    if let Err(error) = cli::init_log(&log) {
+    if let Err(error) = cli::init_log(&command, &log) {
         return cli::fail(&error);
     }
     let outcome = match command {
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => cli::inspect::run(&args),
         Command::Send(args) => cli::send::run(&args),
         Command::Load(args) => cli::load::run(&args),
+        Command::Demo(args) => cli::demo::run(&args),
         Command::Schema(args) => cli::schema::run(&args),
         Command::Completions(args) => cli::completions::run(&args),
     };

@@ -55,14 +55,16 @@ def write_goldens(path: Path, model: Path, requests: list[dict], reference, prep
     path.write_text("[\n" + ",\n".join(json.dumps(golden, ensure_ascii=False) for golden in goldens) + "\n]\n")
 
 
-def write_requests(path: Path, name: str, requests: list[dict]) -> None:
-    """Writes requests as a client sends them, one a line, with ids of their own."""
+def write_requests(path: Path, name: str, requests: list[dict], classes: list[str]) -> None:
+    """Writes requests as a client sends them, one a line, with ids of their own, and beside them the class that the
+    training library gives each, in `<name>.classes.txt`."""
     lines = []
     for number, request in enumerate(requests, start=1):
         inputs = [_short(_tensor(column, array)) for column, array in request.items()]
         lines.append(json.dumps({"id": f"{name}-{number}", "inputs": inputs}, ensure_ascii=False) + "\n")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(lines))
+    path.with_suffix(".classes.txt").write_text("".join(f"{name}\n" for name in classes))
 
 
 def requests_of(rows: dict[str, np.ndarray], singles: int = 20, together: int = 8) -> list[dict]:

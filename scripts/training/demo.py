@@ -16,8 +16,14 @@ def table(repository: Path, goldens: Path) -> Card:
     estimator, model, rows, accuracy = iris.train()
     path = write_model(repository / "iris/1", model, iris.labels(), manifest=True)
     requests = requests_of(rows)
-    write_goldens(goldens / "iris.json", path, requests, lambda request: scikit.scores(estimator, request["input"]))
-    write_requests(repository / "requests/iris.jsonl", "iris", requests[:SAMPLES])
+
+    def reference(request: dict) -> dict:
+        return scikit.scores(estimator, request["input"])
+
+    write_goldens(goldens / "iris.json", path, requests, reference)
+    samples, names = requests[:SAMPLES], iris.labels()
+    classes = [names[reference(sample)["label"][0]] for sample in samples]
+    write_requests(repository / "requests/iris.jsonl", "iris", samples, classes)
     how = "scikit-learn `StandardScaler` → `LogisticRegression`; trained on 105 flowers, tested on the other 45"
     inputs, outputs = "`input` FP32 [?, 4]", "`label` INT64 [?], `probabilities` FP32 [?, 3]"
     return Card("iris", iris.DATA, how, inputs, outputs, path, accuracy)
@@ -35,7 +41,9 @@ def text(repository: Path, goldens: Path) -> Card:
     # One file as the model sees the texts, one as the pipeline gets them.
     write_goldens(goldens / "spam.json", path, [spam.steps(request) for request in requests], reference)
     write_goldens(goldens / "spam_pipeline.json", path, requests, reference, spam.steps)
-    write_requests(repository / "requests/spam.jsonl", "spam", requests[:SAMPLES])
+    samples = requests[:SAMPLES]
+    classes = [reference(spam.steps(sample))["label"][0] for sample in samples]
+    write_requests(repository / "requests/spam.jsonl", "spam", samples, classes)
     how = "scikit-learn `TfidfVectorizer` → `LogisticRegression`; trained on 64 templates, tested on the other 16"
     inputs, outputs = "`text` BYTES [?, 1]", "`label` BYTES [?], `probabilities` FP32 [?, 2]"
     return Card("spam", spam.DATA, how, inputs, outputs, path, accuracy)
@@ -53,7 +61,9 @@ def image(repository: Path, goldens: Path) -> Card:
         return {"label": label.tolist(), "probabilities": scores.tolist(), "logits": logits.tolist()}
 
     write_goldens(goldens / "digits.json", path, requests, reference)
-    write_requests(repository / "requests/digits.jsonl", "digits", requests[:SAMPLES])
+    samples = requests[:SAMPLES]
+    classes = [str(reference(sample)["label"][0]) for sample in samples]
+    write_requests(repository / "requests/digits.jsonl", "digits", samples, classes)
     how = (
         "a convolutional network of 1,898 parameters written in NumPy, 60 epochs of Adam; trained on 1,257 images, "
         "tested on the other 540"

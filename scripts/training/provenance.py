@@ -15,7 +15,8 @@ licence; the rows in `requests/` come from the data sets named below, under thei
 
 This folder is a model repository as `modelmill worker` reads one, `<model>/<version>/model.onnx`, with `labels.txt`
 and `manifest.json` beside the model. `pipelines/` holds a pipeline for each model and `requests/` ten requests for
-each, one a line, of rows that the model was not trained on.
+each, one a line, of rows that the model was not trained on, and beside them the class that the training library gives
+each (`*.classes.txt`).
 
 {sections}
 ## Made with

@@ -20,10 +20,12 @@ mod args;
 pub mod check;
 pub mod completions;
 mod connection;
+pub mod demo;
 pub mod inspect;
 pub mod load;
 pub mod schema;
 pub mod send;
+mod signals;
 pub mod worker;
 
 /// Bad usage or configuration.
@@ -45,6 +47,7 @@ const USAGE: u8 = 2;
         is computed.",
     after_help = "Exit codes: 0 done, 1 failed, 2 bad usage or configuration.",
     after_long_help = "Examples:\n  \
+        modelmill demo\n  \
         modelmill check --server config/server.yaml --pipeline config/pipeline.yaml\n  \
         modelmill completions bash > /etc/bash_completion.d/modelmill\n\n\
         Exit codes: 0 done, 1 failed, 2 bad usage or configuration."
@@ -66,8 +69,16 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     Send(send::SendArgs),
     Load(load::LoadArgs),
+    Demo(demo::DemoArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    /// What is logged where nobody says: the demo is there to be read, and its own output says what it does.
+    fn log_level(&self) -> Option<&'static str> {
+        matches!(self, Self::Demo(_)).then_some("warn")
+    }
 }
 
 /// The command was used wrongly, or a file that it was given is wrong: exit code 2.
@@ -80,12 +91,13 @@ pub struct UsageError(pub String);
 #[error("the reader of the output has gone")]
 pub struct ClosedOutput;
 
-/// Sets the log up.
+/// Sets the log up as `command` and the arguments ask for.
 ///
 /// # Errors
 /// [`UsageError`] if the levels cannot be read.
-pub fn init_log(args: &LogArgs) -> anyhow::Result<()> {
-    telemetry::init(args.format, args.level.as_deref()).map_err(|error| UsageError(error.to_string()).into())
+pub fn init_log(command: &Command, args: &LogArgs) -> anyhow::Result<()> {
+    let given = args.level.as_deref().filter(|level| !level.trim().is_empty());
+    telemetry::init(args.format, given.or(command.log_level())).map_err(|error| UsageError(error.to_string()).into())
 }
 
 /// Writes to standard output.

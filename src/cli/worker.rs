@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArgs, RuntimeArgs};
+use super::{ConfigArgs, RuntimeArgs, signals};
 use crate::{
     app::{App, Ended, shutdown::Shutdown},
     backend::onnx,
@@ -59,29 +58,12 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
 
 /// SIGTERM or Ctrl-C asks for a stop; the next one does not wait for it.
 fn listen_for_signals(shutdown: Shutdown) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("signals")?;
-    let listen = async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        Ok::<_, std::io::Error>(async move {
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-                if shutdown.is_requested() {
-                    tracing::warn!("asked to stop again: exiting at once");
-                    std::process::exit(130);
-                }
-                tracing::info!("asked to stop: finishing what is in flight");
-                shutdown.request();
-            }
-        })
-    };
-    let forever = runtime.block_on(listen).context("signals cannot be listened for")?;
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || runtime.block_on(forever))
-        .context("the signals' thread cannot be started")?;
-    Ok(())
+    signals::listen(move || {
+        if shutdown.is_requested() {
+            tracing::warn!("asked to stop again: exiting at once");
+            std::process::exit(130);
+        }
+        tracing::info!("asked to stop: finishing what is in flight");
+        shutdown.request();
+    })
 }

@@ -1,6 +1,7 @@
 //! The ONNX Runtime library of this process: loaded once, before the first session, and never unloaded.
 //!
-//! [`init`] either loads it or says in one sentence what was looked for and what to do. The runtime's telemetry is off.
+//! [`init`] either loads it or says in one sentence what was looked for and what to do. The runtime's telemetry is off, and
+//! it leaves no files of its own behind.
 //! What it logs goes to `tracing` at `debug`: whatever matters comes back as an error to whoever called, and would be
 //! said twice.
 
@@ -90,6 +91,7 @@ fn load(candidate: &Path) -> Result<Runtime, BackendError> {
     if candidate.is_absolute() {
         check_whole(candidate)?;
     }
+    silence_telemetry();
     let builder = ort::init_from(candidate).map_err(|error| BackendError::Runtime(load_sentence(candidate, &error)))?;
     let refused = |error: ort::Error| {
         BackendError::Runtime(format!("ONNX Runtime from `{}` does not start: {error}", candidate.display()))
@@ -101,6 +103,14 @@ fn load(candidate: &Path) -> Result<Runtime, BackendError> {
     environment.set_log_level(if listened { LogLevel::Warning } else { LogLevel::Fatal });
     let info = identify(candidate);
     Ok(Runtime { info, environment })
+}
+
+/// Keeps the runtime's telemetry from starting. Turned off through the interface alone it has already begun: it has made a
+/// database in the user's cache folder and a file `.ses` among the temporary ones.
+fn silence_telemetry() {
+    // SAFETY: this happens once, before the library is loaded, under the lock of `init`; programs call that before they
+    // start threads, and the standard library's own readers are locked out.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }
 
 fn load_sentence(candidate: &Path, error: &ort::LoadDynamicError) -> String {

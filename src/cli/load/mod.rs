@@ -1,13 +1,13 @@
 //! `modelmill load`: requests at a rate or at full speed, and an account of their answers: every one, exactly once?
 
 mod body;
-mod ledger;
+pub(super) mod ledger;
 mod measure;
 mod process;
 mod progress;
 mod quantity;
 mod report;
-mod run;
+pub(super) mod run;
 mod sending;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -17,6 +17,7 @@ use anyhow::Context;
 pub use measure::measure;
 pub use quantity::{Count, Rate};
 pub use report::Report;
+pub(super) use report::grouped;
 
 use super::connection::{ConnectionArgs, Pair, duration, wrong_usage};
 use crate::{broker::kafka::client::Client, codec::client::json_line};
