@@ -15,10 +15,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::try_join_all;
 
 use crate::{
-    broker::{
-        Chunk,
-        kafka::producer::{KafkaProducer, TooLarge},
-    },
+    broker::{Answer, Chunk, kafka::producer::KafkaProducer},
     codec::{
         self, Decoded, Intakes, Refused,
         encode::{Encoder, Model, Outlet},
@@ -227,11 +224,11 @@ impl Worker {
         chunk: &Chunk,
         ids: &Ids,
         pipeline: &Pipeline,
-        too_large: &[TooLarge],
+        too_large: &[Answer],
         requests: &[Answered],
     ) -> Result<(), WorkerError> {
         let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet, too_large.len());
-        for TooLarge { answer, .. } in too_large {
+        for answer in too_large {
             let is_result = answer.topic == pipeline.outlet.results;
             let request = requests.iter().find(|request| is_result && request.message == answer.message);
             let Some(request) = request else {
@@ -246,7 +243,16 @@ impl Worker {
             encoder.error(request.message, request.id, request.has_headers, None, &error);
             pipeline.metrics.answered(Some(ErrorCode::ResponseTooLarge), 1);
         }
-        self.producer.publish(chunk, encoder.finish()).await.map(|_| ())
+        let replaced = self.producer.publish(chunk, encoder.finish()).await?;
+        if !replaced.too_large.is_empty() {
+            let lost = replaced.too_large.len();
+            tracing::error!(
+                pipeline = pipeline.name,
+                lost,
+                "even a short error is larger than the result topic allows"
+            );
+        }
+        Ok(())
     }
 }
 

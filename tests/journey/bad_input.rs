@@ -341,3 +341,36 @@ fn a_large_request_is_answered_and_an_answer_that_is_too_large_is_replaced() {
         assert_eq!(json(&answers["small"])["predictions"], json!([["a", "b", "x"]]));
     }
 }
+
+#[test]
+fn a_result_topic_for_small_records_takes_many_answers_at_once() {
+    let Some(rig) = Rig::new("tight") else { return };
+    rig.model("iris", 1, "models/iris/1");
+    let results = format!("{}.tight", rig.name);
+    // Far less than what the client puts into one batch.
+    crate::support::kafka::create_topic(&rig.brokers, &results, 1, &[("max.message.bytes", "20000")]);
+    rig.owns(&results);
+    let lane = rig.lane_with("iris", json!([{"predict": {"model": "iris"}}]), 1, |pipeline| {
+        pipeline["output"]["topic"] = json!(results);
+    });
+    let lane = lane.with_results(&results);
+    let rows = |id: &str, count: usize| {
+        Ask::json(&json!({"id": id, "model_name": "iris", "instances": vec![[6.3, 3.4, 5.6, 2.4]; count]}))
+    };
+    let mut asks: Vec<_> = (0..1000).map(|id| rows(&id.to_string(), 1)).collect();
+    asks.insert(500, rows("wide", 1000));
+    asks.insert(700, Ask::bytes("{").key("broken"));
+    lane.send(&asks);
+    let mut worker = rig.worker();
+    let answers = crate::support::by_id(lane.receive(asks.len()));
+    worker.stop();
+    lane.assert_nothing_more();
+    for (id, answer) in &answers {
+        let expected = match id.as_str() {
+            "wide" => "RESPONSE_TOO_LARGE",
+            "broken" => INVALID_REQUEST,
+            _ => "OK",
+        };
+        assert_eq!(answer.status(), expected, "{id}: {}", answer.text());
+    }
+}

@@ -6,6 +6,7 @@
 
 use std::{
     ffi::c_void,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -18,11 +19,11 @@ use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
-    message::Message as _,
+    message::{BorrowedMessage, Message as _},
     producer::{BaseProducer, DeliveryResult, ProducerContext},
     util::IntoOpaque,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, oneshot};
 
 use super::{
     context::{ClientLog, FatalError, Reach, log_through},
@@ -44,6 +45,8 @@ const POLL: Duration = Duration::from_millis(200);
 pub struct KafkaProducer {
     topics: Vec<(String, OutputTopic)>,
     fatal: Arc<FatalError>,
+    /// Held by all who send; alone by those who must send alone.
+    company: RwLock<()>,
     stop: Arc<AtomicBool>,
     poller: Option<JoinHandle<()>>,
 }
@@ -52,16 +55,7 @@ pub struct KafkaProducer {
 #[derive(Debug, Default)]
 pub struct Published {
     /// Those that are larger than the topic allows; everything else was acknowledged.
-    pub too_large: Vec<TooLarge>,
-}
-
-/// A record that is larger than its topic allows.
-#[derive(Debug)]
-pub struct TooLarge {
-    /// The record.
-    pub answer: Answer,
-    /// Its key.
-    pub key: Option<Vec<u8>>,
+    pub too_large: Vec<Answer>,
 }
 
 impl KafkaProducer {
@@ -91,7 +85,7 @@ impl KafkaProducer {
                 })
                 .map_err(|error| KafkaError::ClientCreation(error.to_string()))?
         };
-        Ok(Self { topics: handles, fatal, stop, poller: Some(poller) })
+        Ok(Self { topics: handles, fatal, company: RwLock::default(), stop, poller: Some(poller) })
     }
 
     /// Resolves when the client has failed for good.
@@ -107,8 +101,45 @@ impl KafkaProducer {
         if answers.entries.is_empty() {
             return Ok(Published::default());
         }
-        let (batch, settled) = Batch::new(answers);
-        let mut waiting: Vec<usize> = (0..batch.answers.entries.len()).collect();
+        let answers = Arc::new(answers);
+        let all: Vec<usize> = (0..answers.entries.len()).collect();
+        let refused = {
+            let _company = self.company.read().await;
+            self.send(chunk, &answers, &all).await?
+        };
+        let too_large = if refused.is_empty() { refused } else { self.halve(chunk, &answers, refused).await? };
+        let too_large = too_large.into_iter().map(|index| answers.entries[index].clone()).collect();
+        Ok(Published { too_large })
+    }
+
+    /// The broker refuses a batch as a whole if it is larger than a record of its topic may be, however small the records
+    /// are. So what was refused is sent again in halves, with nothing else under way that could join it; what is refused
+    /// alone is too large.
+    async fn halve(
+        &self,
+        chunk: &Chunk,
+        answers: &Arc<Answers>,
+        refused: Vec<usize>,
+    ) -> Result<Vec<usize>, WorkerError> {
+        let _alone = self.company.write().await;
+        let (mut parts, mut too_large) = (vec![refused], Vec::new());
+        while let Some(mut part) = parts.pop() {
+            if part.len() > 1 {
+                parts.push(part.split_off(part.len() / 2));
+            }
+            match self.send(chunk, answers, &part).await? {
+                refused if refused.is_empty() => {}
+                refused if part.len() == 1 => too_large.extend(refused),
+                refused => parts.push(refused),
+            }
+        }
+        Ok(too_large)
+    }
+
+    /// Sends records and waits for the broker's word on each; returns those that it refused for their size.
+    async fn send(&self, chunk: &Chunk, answers: &Arc<Answers>, indices: &[usize]) -> Result<Vec<usize>, WorkerError> {
+        let (batch, settled) = Batch::new(answers, indices.len());
+        let mut waiting = indices.to_vec();
         loop {
             waiting = self.offer(chunk, &batch, &waiting);
             if waiting.is_empty() {
@@ -149,19 +180,15 @@ impl KafkaProducer {
         again
     }
 
-    fn judge(&self, batch: &Batch) -> Result<Published, WorkerError> {
+    fn judge(&self, batch: &Batch) -> Result<Vec<usize>, WorkerError> {
         let refused = std::mem::take(&mut *batch.refused.lock());
-        let mut published = Published::default();
-        for &(index, error) in &refused {
-            let answer = batch.answers.entries[index].clone();
-            if error != RDKafkaErrorCode::MessageSizeTooLarge {
-                let topic = self.topics[answer.topic].0.clone();
-                return Err(WorkerError::Undelivered { lost: refused.len(), topic, reason: error.to_string() });
+        match refused.iter().find(|(_, error)| *error != RDKafkaErrorCode::MessageSizeTooLarge) {
+            Some((index, error)) => {
+                let topic = self.topics[batch.answers.entries[*index].topic].0.clone();
+                Err(WorkerError::Undelivered { lost: refused.len(), topic, reason: error.to_string() })
             }
-            let key = answer.key.as_ref().map(|range| batch.answers.bytes(range).to_vec());
-            published.too_large.push(TooLarge { answer, key });
+            None => Ok(refused.into_iter().map(|(index, _)| index).collect()),
         }
-        Ok(published)
     }
 }
 
@@ -209,7 +236,7 @@ fn all_headers<'a>(
 /// Records on their way to the broker. Every record's delivery report carries a pointer to it; together the reports own one
 /// reference, which the last one gives back.
 struct Batch {
-    answers: Answers,
+    answers: Arc<Answers>,
     remaining: AtomicUsize,
     refused: Mutex<Vec<Refused>>,
     settled: Mutex<Option<oneshot::Sender<()>>>,
@@ -217,14 +244,15 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(answers: Answers) -> (Arc<Self>, oneshot::Receiver<()>) {
+    /// For `count` of the answers.
+    fn new(answers: &Arc<Answers>, count: usize) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         let batch = Arc::new(Self {
-            remaining: AtomicUsize::new(answers.entries.len()),
+            remaining: AtomicUsize::new(count),
             refused: Mutex::default(),
             settled: Mutex::new(Some(sender)),
             reports: Mutex::default(),
-            answers,
+            answers: Arc::clone(answers),
         });
         *batch.reports.lock() = Some(Arc::clone(&batch));
         (batch, receiver)
@@ -259,12 +287,21 @@ impl Batch {
         reports
     }
 
-    /// Which record a delivery report is about, by where its value lies in the buffer.
-    fn index_of(&self, value: Option<&[u8]>) -> usize {
-        let start =
-            value.map_or(0, |value| (value.as_ptr() as usize).wrapping_sub(self.answers.buffer.as_ptr() as usize));
-        let is_it = |answer: &Answer| answer.value.as_ref().map(|range| range.start) == value.map(|_| start);
-        self.answers.entries.iter().position(is_it).unwrap_or(0)
+    /// Which record a refusal is about, by where its value lies in the buffer, or its key where it has no value. Of records
+    /// with neither, one is as good as another.
+    fn index_of(&self, message: &BorrowedMessage<'_>) -> usize {
+        let place = |bytes: Option<&[u8]>| {
+            bytes.map(|bytes| (bytes.as_ptr() as usize).wrapping_sub(self.answers.buffer.as_ptr() as usize))
+        };
+        let (value, key) = (place(message.payload()), place(message.key()));
+        let refused = self.refused.lock();
+        let is_it = |(index, answer): &(usize, &Answer)| {
+            let start = |range: &Option<Range<usize>>| range.as_ref().map(|range| range.start);
+            start(&answer.value) == value
+                && (value.is_some() || start(&answer.key) == key)
+                && refused.iter().all(|(before, _)| before != index)
+        };
+        self.answers.entries.iter().enumerate().find(is_it).map_or(0, |(index, _)| index)
     }
 }
 
@@ -305,7 +342,7 @@ impl ProducerContext for Context {
             }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                Some((batch.index_of(message.payload()), code))
+                Some((batch.index_of(message), code))
             }
         };
         drop(batch.settle(refused));
