@@ -27,7 +27,15 @@ fn main() {
 
 /// The loads, as bodies.
 const LOADS: [&str; 10] = [
-    "iris", "iris_spaced", "iris_complete", "iris_32_rows", "784_floats", "784_doubles", "128_tokens", "text", "row_form",
+    "iris",
+    "iris_spaced",
+    "iris_complete",
+    "iris_32_rows",
+    "784_floats",
+    "784_doubles",
+    "128_tokens",
+    "text",
+    "row_form",
     "row_form_10_rows",
 ];
 
@@ -55,18 +63,29 @@ fn body(load: &str, message: usize) -> String {
             list(4, tenth)
         ),
         "iris_32_rows" => tensor("input", "[32,4]", "FP32", list(128, tenth)),
-        "784_floats" => tensor("input", "[1,784]", "FP32", list(784, |index| {
-            format!("{:?}", (noise(message * 1000 + index) % 256) as f32 / 255.0)
-        })),
-        "784_doubles" => tensor("input", "[1,784]", "FP64", list(784, |index| {
-            format!("{:?}", (noise(message * 1000 + index) % 1_000_003) as f64 / 1_000_003.0)
-        })),
-        "128_tokens" => tensor("ids", "[1,128]", "INT64", list(128, |index| {
-            (noise(message * 1000 + index) % 30_000).to_string()
-        })),
-        "text" => tensor("text", "[1,1]", "BYTES", format!(
-            r#""The parcel {message} came two days late and the box was open, but the service was friendly \u2014 I would \"perhaps\" buy again.\nThank you.""#
-        )),
+        "784_floats" => tensor(
+            "input",
+            "[1,784]",
+            "FP32",
+            list(784, |index| format!("{:?}", (noise(message * 1000 + index) % 256) as f32 / 255.0)),
+        ),
+        "784_doubles" => tensor(
+            "input",
+            "[1,784]",
+            "FP64",
+            list(784, |index| format!("{:?}", (noise(message * 1000 + index) % 1_000_003) as f64 / 1_000_003.0)),
+        ),
+        "128_tokens" => {
+            tensor("ids", "[1,128]", "INT64", list(128, |index| (noise(message * 1000 + index) % 30_000).to_string()))
+        }
+        "text" => tensor(
+            "text",
+            "[1,1]",
+            "BYTES",
+            format!(
+                r#""The parcel {message} came two days late and the box was open, but the service was friendly \u2014 I would \"perhaps\" buy again.\nThank you.""#
+            ),
+        ),
         "row_form" => format!(r#"{{"id":"request-{message:07}","instances":[{}]}}"#, instance(message)),
         "row_form_10_rows" => {
             format!(r#"{{"id":"request-{message:07}","instances":[{}]}}"#, list(10, |row| instance(message * 10 + row)))
@@ -78,7 +97,9 @@ fn body(load: &str, message: usize) -> String {
 fn instance(seed: usize) -> String {
     format!(
         r#"{{"age":{},"fare":{:.2},"class":"{}","embarked":"S"}}"#,
-        noise(seed) % 90, noise(seed + 7) as f64 % 500.0, ["first", "second", "third"][seed % 3]
+        noise(seed) % 90,
+        noise(seed + 7) as f64 % 500.0,
+        ["first", "second", "third"][seed % 3]
     )
 }
 

@@ -83,12 +83,14 @@ impl Groups {
         Ok(Rows { count: rows, filled: 0, group: &mut self.groups[self.last] })
     }
 
-    /// Rows in the group that took the last request, if that goes the same way; the caller states the signature input by
-    /// input with [`Rows::expect`].
+    /// Rows in the group that took the last request, if that goes the same way, else in the youngest that does; the caller
+    /// states the signature input by input with [`Rows::expect`].
     pub fn guess(&mut self, route: &Arc<Route>) -> Option<Rows<'_>> {
-        let group = self.groups.get_mut(self.last)?;
-        let joinable = !group.single && (Arc::ptr_eq(&group.route, route) || group.route == *route);
-        joinable.then_some(Rows { count: None, filled: 0, group })
+        let joinable = |group: &Building| !group.single && (Arc::ptr_eq(&group.route, route) || group.route == *route);
+        if !self.groups.get(self.last).is_some_and(joinable) {
+            self.last = self.groups.iter().rposition(joinable)?;
+        }
+        Some(Rows { count: None, filled: 0, group: &mut self.groups[self.last] })
     }
 
     /// The finished groups, in the order of their first requests. Groups that nobody committed to are gone.
@@ -194,7 +196,8 @@ impl Rows<'_> {
     pub fn fill_together(&mut self, write: impl FnOnce(&mut [Drafted]) -> Option<usize>) -> Option<()> {
         let before = self.group.rows;
         let columns = &mut self.group.columns[..];
-        let added = write(columns).filter(|&added| columns.iter_mut().all(|column| column.tensor.settle_rows(before + added)));
+        let added =
+            write(columns).filter(|&added| columns.iter_mut().all(|column| column.tensor.settle_rows(before + added)));
         if added.is_none() {
             columns.iter_mut().for_each(|column| column.tensor.truncate_rows(before));
         }

@@ -82,7 +82,9 @@ impl Walk<'_> {
     fn leaf(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Fault> {
         if scanner.peek() == Some(b'[') && !self.shape.is_empty() && self.path.len() >= self.shape.len() {
             let (depth, shape) = (self.path.len() + 1, shape_text(self.shape));
-            return Err(refused(format!("{self} is an array: the data are nested {depth} deep, but shape {shape} is not")));
+            return Err(refused(format!(
+                "{self} is an array: the data are nested {depth} deep, but shape {shape} is not"
+            )));
         }
         match end_of(self.datatype, scanner.bytes(), scanner.at()) {
             Some(end) => scanner.go(end),

@@ -42,7 +42,10 @@ fn is_id(key: &[u8]) -> bool {
 fn value(text: &[u8]) -> Option<Cow<'_, str>> {
     let end = match text.first()? {
         b'"' => text::skip(text, 1).ok()?,
-        _ => text.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).unwrap_or(text.len()),
+        _ => text
+            .iter()
+            .position(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
+            .unwrap_or(text.len()),
     };
     let mut scanner = Scanner::new(from_utf8(&text[..end]).ok()?);
     string_or_number(&mut scanner, "`id`").ok().filter(|id| !id.is_empty())
@@ -68,8 +71,18 @@ mod tests {
     #[test]
     fn what_is_no_id_is_not_taken_for_one() {
         for body in [
-            r#"{"id": null}"#, r#"{"id": ""}"#, r#"{"id": {"id": "a"}}"#, r#"{"inputs": {"id": "a"}}"#, r#"{"id": "\ud800"}"#,
-            r#"{"name": "id"}"#, r#"{"id": "unfinished"#, r#"{"id""#, r#"{"id":"#, "", "id", r#"{"id": 01}"#,
+            r#"{"id": null}"#,
+            r#"{"id": ""}"#,
+            r#"{"id": {"id": "a"}}"#,
+            r#"{"inputs": {"id": "a"}}"#,
+            r#"{"id": "\ud800"}"#,
+            r#"{"name": "id"}"#,
+            r#"{"id": "unfinished"#,
+            r#"{"id""#,
+            r#"{"id":"#,
+            "",
+            "id",
+            r#"{"id": 01}"#,
         ] {
             assert_eq!(find(body.as_bytes()), None, "{body}");
         }

@@ -150,9 +150,8 @@ pub(super) fn place<'g>(
     let mut rows = groups.place(route, &announced).map_err(|oversized| refused(oversized.to_string()))?;
     for Input { name, datatype, shape, data } in inputs {
         let mut scanner = Scanner::starting(text, *data);
-        rows.fill(shape, |elements, count| array::data(&mut scanner, shape, count, elements).ok_or(())).map_err(|()| {
-            explain(text, *data, &format_args!("input `{}`: data", Clip(name)), *datatype, shape)
-        })?;
+        rows.fill(shape, |elements, count| array::data(&mut scanner, shape, count, elements).ok_or(()))
+            .map_err(|()| explain(text, *data, &format_args!("input `{}`: data", Clip(name)), *datatype, shape))?;
     }
     Ok(rows)
 }

@@ -20,7 +20,11 @@ pub(super) fn instances(scanner: &mut Scanner<'_>, columns: &mut [Drafted], unna
     let mut count = 0;
     loop {
         taken((scanner.peek()? == b'{') == named)?;
-        if named { object(scanner, columns)? } else { value(scanner, &mut columns[0])? }
+        if named {
+            object(scanner, columns)?
+        } else {
+            value(scanner, &mut columns[0])?
+        }
         count += 1;
         if !scanner.take(b',') {
             break;

@@ -85,9 +85,11 @@ impl Survey {
     fn close(&mut self, depth: usize, count: usize, at: usize, subject: &impl fmt::Display) -> Result<(), Fault> {
         match *self.axes[depth].get_or_insert(count) {
             expected if expected == count => Ok(()),
-            expected => {
-                Err(ragged(subject, at, format_args!("an array of {count} came where arrays of {expected} came before")))
-            }
+            expected => Err(ragged(
+                subject,
+                at,
+                format_args!("an array of {count} came where arrays of {expected} came before"),
+            )),
         }
     }
 

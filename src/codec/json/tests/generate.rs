@@ -85,7 +85,9 @@ impl Json {
     fn spoil_at(&mut self, nth: &mut usize, how: u8, with: &Json) {
         if *nth == 0 {
             match (self, how % 4) {
-                (Self::Object(members), 1) if !members.is_empty() => drop(members.remove(usize::from(how) % members.len())),
+                (Self::Object(members), 1) if !members.is_empty() => {
+                    drop(members.remove(usize::from(how) % members.len()))
+                }
                 (Self::Object(members), 2) if !members.is_empty() => {
                     members.push(members[usize::from(how) % members.len()].clone());
                 }
@@ -171,8 +173,26 @@ fn float() -> BoxedStrategy<Json> {
 /// What a spoilt node becomes.
 fn wrong() -> impl Strategy<Value = Json> {
     let text = vec![
-        "null", "1", "-1", "1.5", "1e400", "\"s\"", "\"\"", "[]", "{}", "[[1]]", "[1,[2]]", "[null]", "true", "\"NaN\"",
-        "20000000", "9007199254740993", "99999999999999999999", "\"\\ud800\"", "{\"a\":1}", "18446744073709551616",
+        "null",
+        "1",
+        "-1",
+        "1.5",
+        "1e400",
+        "\"s\"",
+        "\"\"",
+        "[]",
+        "{}",
+        "[[1]]",
+        "[1,[2]]",
+        "[null]",
+        "true",
+        "\"NaN\"",
+        "20000000",
+        "9007199254740993",
+        "99999999999999999999",
+        "\"\\ud800\"",
+        "{\"a\":1}",
+        "18446744073709551616",
     ];
     select(text).prop_map(raw)
 }
@@ -196,7 +216,11 @@ fn tensors(signature: Signature) -> BoxedStrategy<Json> {
         .boxed()
 }
 
-fn tensor((name, datatype, row_shape): (String, DataType, Vec<usize>), rows: usize, is_nested: bool) -> BoxedStrategy<Json> {
+fn tensor(
+    (name, datatype, row_shape): (String, DataType, Vec<usize>),
+    rows: usize,
+    is_nested: bool,
+) -> BoxedStrategy<Json> {
     let shape: Vec<usize> = std::iter::once(rows).chain(row_shape).collect();
     let count: usize = shape.iter().product();
     let axes = Json::Array(shape.iter().map(|axis| raw(axis.to_string())).collect());
@@ -226,7 +250,9 @@ fn instances(signature: Signature, is_named: bool) -> BoxedStrategy<Json> {
     let instance = signature.iter().map(value).collect::<Vec<_>>().prop_map(move |mut values| {
         if is_named { Json::Object(names.iter().cloned().zip(values).collect()) } else { values.remove(0) }
     });
-    vec(instance, 1..4).prop_map(|instances| Json::Object(vec![("instances".to_owned(), Json::Array(instances))])).boxed()
+    vec(instance, 1..4)
+        .prop_map(|instances| Json::Object(vec![("instances".to_owned(), Json::Array(instances))]))
+        .boxed()
 }
 
 /// Id, names, parameters, outputs and the unknown, some of them.
@@ -240,7 +266,10 @@ fn surroundings() -> impl Strategy<Value = Vec<(String, Json)>> {
         part("model_name", &["\"a\"", "\"b\"", "null"]),
         part("model_version", &["\"1\"", "2", "null"]),
         part("parameters", &["{}", "{\"k\": [1, {\"l\": null}]}", "null"]),
-        part("outputs", &["[{\"name\": \"y\"}]", "[]", "null", "[{\"name\":\"y\",\"parameters\":{}},{\"name\":\"z\"}]"]),
+        part(
+            "outputs",
+            &["[{\"name\": \"y\"}]", "[]", "null", "[{\"name\":\"y\",\"parameters\":{}},{\"name\":\"z\"}]"],
+        ),
         part("signature_name", &["\"s\"", "1e999", "[{\"deep\": []}]"]),
     ];
     parts.to_vec().prop_map(|parts| parts.into_iter().flatten().collect())

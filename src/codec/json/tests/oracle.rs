@@ -120,7 +120,9 @@ fn id(value: Option<&RawValue>) -> Option<Option<String>> {
     match value.map(RawValue::get) {
         None => Some(None),
         Some(text) if text.starts_with('"') => serde_json::from_str(text).ok().map(Some),
-        Some(text) if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => Some(Some(text.to_owned())),
+        Some(text) if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
+            Some(Some(text.to_owned()))
+        }
         Some(_) => None,
     }
 }
@@ -166,9 +168,11 @@ fn input(input: Input<'_>) -> Option<(String, Vec<usize>, Elements)> {
     let shape = input.shape?.iter().map(axis).collect::<Option<Vec<usize>>>()?;
     let mut leaves = Vec::new();
     let found = Node::of(input.data?).flatten(&mut leaves)?;
-    let count = if shape.contains(&0) { 0 } else { shape.iter().try_fold(1_usize, |count, &axis| count.checked_mul(axis))? };
+    let count =
+        if shape.contains(&0) { 0 } else { shape.iter().try_fold(1_usize, |count, &axis| count.checked_mul(axis))? };
     // An inner axis of an empty outer one cannot be seen.
-    let nested = found == shape || (leaves.is_empty() && !shape.is_empty() && shape.starts_with(&found) && shape[found.len() - 1] == 0);
+    let nested = found == shape
+        || (leaves.is_empty() && !shape.is_empty() && shape.starts_with(&found) && shape[found.len() - 1] == 0);
     let flat = found == [count];
     let endless = count == 0 && shape.first().is_some_and(|&rows| rows > 1 << 20);
     (!endless && (nested || flat)).then_some((name, shape, elements(datatype, &leaves)?))
@@ -259,7 +263,10 @@ fn rows(instances: &[&RawValue], unnamed: &str) -> Option<Vec<(String, Vec<usize
         }
         features.iter().all(|(_, values)| values.len() == index + 1).then_some(())?;
     }
-    features.into_iter().map(|(name, values)| feature(if name.is_empty() { unnamed.to_owned() } else { name }, &values)).collect()
+    features
+        .into_iter()
+        .map(|(name, values)| feature(if name.is_empty() { unnamed.to_owned() } else { name }, &values))
+        .collect()
 }
 
 fn feature(name: String, values: &[&RawValue]) -> Option<(String, Vec<usize>, Elements)> {

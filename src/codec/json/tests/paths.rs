@@ -68,7 +68,11 @@ fn check_books(outcome: &Outcome, messages: usize) -> Result<(), TestCaseError> 
 
 /// A body with some bytes changed, cut off or doubled.
 fn mutated() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let edit = (any::<prop::sample::Index>(), prop_oneof![any::<u8>(), prop::sample::select(&b"{}[]\",:0e.-\\ntN "[..])], 0..5_u8);
+    let edit = (
+        any::<prop::sample::Index>(),
+        prop_oneof![any::<u8>(), prop::sample::select(&b"{}[]\",:0e.-\\ntN "[..])],
+        0..5_u8,
+    );
     (chunk(), vec(vec(edit, 0..3), 5)).prop_map(|(bodies, edits)| {
         let spoil = |(body, edits): (String, Vec<(prop::sample::Index, u8, u8)>)| {
             let mut body = body.into_bytes();

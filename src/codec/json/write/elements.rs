@@ -72,15 +72,15 @@ pub(super) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 /// Appends elements with commas between them.
 pub(super) fn list(out: &mut Vec<u8>, elements: &Elements, range: Range<usize>) {
     each_elements!(elements,
-        vector => numbers(out, &vector[range]),
-        strings => {
-            for (index, at) in range.enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                text::string(out, strings.at(at));
+    vector => numbers(out, &vector[range]),
+    strings => {
+        for (index, at) in range.enumerate() {
+            if index > 0 {
+                out.push(b',');
             }
-        });
+            text::bytes(out, strings.at(at));
+        }
+    });
 }
 
 fn numbers<T: Print>(out: &mut Vec<u8>, values: &[T]) {
@@ -94,5 +94,5 @@ fn numbers<T: Print>(out: &mut Vec<u8>, values: &[T]) {
 
 /// Appends the element at `at`.
 pub(super) fn one(out: &mut Vec<u8>, elements: &Elements, at: usize) {
-    each_elements!(elements, vector => vector[at].print(out), strings => text::string(out, strings.at(at)));
+    each_elements!(elements, vector => vector[at].print(out), strings => text::bytes(out, strings.at(at)));
 }
