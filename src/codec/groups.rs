@@ -92,12 +92,14 @@ impl Groups {
         Ok(Rows { count: rows, filled: 0, group: &mut self.groups[self.last] })
     }
 
-    /// Rows in the group that took the last request, if that goes the same way; the caller states the signature input by
-    /// input with [`Rows::expect`].
+    /// Rows in the group that took the last request, if that goes the same way, else in the youngest that does; the caller
+    /// states the signature input by input with [`Rows::expect`].
     pub fn guess(&mut self, route: &Arc<Route>) -> Option<Rows<'_>> {
-        let group = self.groups.get_mut(self.last)?;
-        let joinable = !group.single && (Arc::ptr_eq(&group.route, route) || group.route == *route);
-        joinable.then_some(Rows { count: None, filled: 0, group })
+        let joinable = |group: &Building| !group.single && (Arc::ptr_eq(&group.route, route) || group.route == *route);
+        if !self.groups.get(self.last).is_some_and(joinable) {
+            self.last = self.groups.iter().rposition(joinable)?;
+        }
+        Some(Rows { count: None, filled: 0, group: &mut self.groups[self.last] })
     }
 
     /// The finished groups, in the order of their first requests. Groups that nobody committed to are gone.

@@ -100,12 +100,10 @@ fn run<T: Copy + Default>(
     }
     let start = vector.len();
     vector.resize(start + count, T::default());
-    let mut slots = vector[start..].iter_mut();
-    if let Some(first) = slots.next() {
-        (*first, at) = read(bytes, space(bytes, at))?;
-    }
-    for slot in slots {
-        at = comma(bytes, at)?;
+    for (index, slot) in vector[start..].iter_mut().enumerate() {
+        if index > 0 {
+            at = comma(bytes, at)?;
+        }
         (*slot, at) = read(bytes, space(bytes, at))?;
     }
     close(bytes, at)

@@ -37,19 +37,26 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// The key that is written `name`.
+    const ALL: [Self; 7] =
+        [Self::Id, Self::Model, Self::Version, Self::Parameters, Self::Outputs, Self::Inputs, Self::Instances];
+
+    /// How it is written.
     #[inline(always)]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Model => "model_name",
+            Self::Version => "model_version",
+            Self::Parameters => "parameters",
+            Self::Outputs => "outputs",
+            Self::Inputs => "inputs",
+            Self::Instances => "instances",
+        }
+    }
+
+    /// The key that is written `name`.
     pub fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "id" => Self::Id,
-            "model_name" => Self::Model,
-            "model_version" => Self::Version,
-            "parameters" => Self::Parameters,
-            "outputs" => Self::Outputs,
-            "inputs" => Self::Inputs,
-            "instances" => Self::Instances,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|key| key.name() == name)
     }
 }
 

@@ -30,24 +30,33 @@ macro_rules! floats {
         impl Element for $float {
             #[inline(always)]
             fn read(bytes: &[u8], at: usize) -> Option<(Self, usize)> {
-                number::float(bytes, at).or_else(|| special(bytes, at, [Self::NAN, Self::INFINITY, Self::NEG_INFINITY]))
+                let found = number::float(bytes, at);
+                if found.is_some() {
+                    return found;
+                }
+                let (value, end) = special(bytes, at, [Self::NAN, Self::INFINITY, Self::NEG_INFINITY]);
+                (end > 0).then_some((value, end))
             }
         }
     )*};
 }
 floats!(f16, f32, f64);
 
-/// Not a number, and the infinities: as strings, as Python's bare words, and `null` for a missing value.
+/// Not a number, and the infinities: as strings, as Python's bare words, and `null` for a missing value. End 0: nothing.
 #[cold]
-fn special<F: Float>(bytes: &[u8], at: usize, values: [F; 3]) -> Option<(F, usize)> {
-    let rest = bytes.get(at..)?;
-    let words = [(&b"NaN"[..], values[0]), (b"Infinity", values[1]), (b"-Infinity", values[2]), (b"null", values[0])];
-    if rest.first() != Some(&b'"') {
-        return words.iter().find(|(word, _)| rest.starts_with(word)).map(|(word, value)| (*value, at + word.len()));
-    }
-    let mut string = Vec::new();
-    let end = text::unescape(bytes, at + 1, &mut string).ok()?;
-    words[..3].iter().find(|(word, _)| *word == string).map(|(_, value)| (*value, end))
+#[inline(never)]
+fn special<F: Float>(bytes: &[u8], at: usize, [nan, infinity, negative]: [F; 3]) -> (F, usize) {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let words = [(&b"NaN"[..], nan), (b"Infinity", infinity), (b"-Infinity", negative), (b"null", nan)];
+    let found = if rest.first() == Some(&b'"') {
+        let mut string = Vec::new();
+        let end = text::unescape(bytes, at + 1, &mut string);
+        let word = words[..3].iter().find(|(word, _)| *word == string);
+        word.zip(end.ok()).map(|((_, value), end)| (*value, end))
+    } else {
+        words.iter().find(|(word, _)| rest.starts_with(word)).map(|(word, value)| (*value, at + word.len()))
+    };
+    found.unwrap_or((nan, 0))
 }
 
 macro_rules! integers {

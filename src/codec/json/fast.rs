@@ -8,7 +8,6 @@
 use super::{
     array,
     body::{self, Key, Seen},
-    element::Element,
     scan::{Bare, Scanner},
 };
 use crate::{
@@ -38,7 +37,10 @@ pub(super) fn decode(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> 
     let (mut head, mut groups, mut data) = (Head::default(), Some(groups), None);
     taken(scanner.take(b'{'))?;
     loop {
-        let key = Key::of(scanner.plain()?);
+        let key = key(&mut scanner);
+        if key.is_none() {
+            scanner.plain()?;
+        }
         taken(scanner.take(b':'))?;
         match key {
             None => drop(scanner.skip(Bare::Allowed).ok()?),
@@ -66,6 +68,14 @@ pub(super) fn decode(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> 
     let id = draft.id(head.id);
     rows.commit(draft.request(id, form, head.options));
     Some(())
+}
+
+/// The key that comes next, if it means something; the likely ones first.
+#[inline(always)]
+fn key(scanner: &mut Scanner<'_>) -> Option<Key> {
+    const LIKELY: [Key; 7] =
+        [Key::Id, Key::Inputs, Key::Instances, Key::Model, Key::Version, Key::Parameters, Key::Outputs];
+    LIKELY.into_iter().find(|key| scanner.take_name(key.name()))
 }
 
 /// `?` for what must have been there.
@@ -127,25 +137,27 @@ fn input(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
     let (mut has_data, mut has_parameters) = (false, false);
     taken(scanner.take(b'{'))?;
     loop {
-        let key = scanner.plain()?;
-        taken(scanner.take(b':'))?;
-        match key {
-            "name" if name.is_none() => name = Some(scanner.plain()?),
-            "datatype" if datatype.is_none() => datatype = Some(known(scanner.plain()?)?),
-            "shape" if shape.is_none() => shape = Some(Axes::read(scanner)?),
-            "data" if !has_data => {
-                let shape = shape.as_ref()?.as_slice();
-                taken(rows.expect(&Announced { name: name?, datatype: datatype?, shape }))?;
-                rows.fill(shape, |elements, count| array::data(scanner, shape, count, elements).ok_or(())).ok()?;
-                has_data = true;
+        if scanner.take_name("name") {
+            taken(name.is_none() && scanner.take(b':'))?;
+            name = Some(scanner.plain()?);
+        } else if scanner.take_name("shape") {
+            taken(shape.is_none() && scanner.take(b':'))?;
+            shape = Some(Axes::read(scanner)?);
+        } else if scanner.take_name("datatype") {
+            taken(datatype.is_none() && scanner.take(b':'))?;
+            datatype = Some(self::datatype(scanner)?);
+        } else if scanner.take_name("data") {
+            taken(!has_data && scanner.take(b':'))?;
+            has_data = true;
+            data(scanner, rows, &Announced { name: name?, datatype: datatype?, shape: shape.as_ref()?.as_slice() })?;
+        } else if scanner.take_name("parameters") {
+            taken(!has_parameters && scanner.take(b':'))?;
+            has_parameters = true;
+            if !scanner.null() {
+                body::object(scanner, "", Bare::Allowed).ok()?;
             }
-            "parameters" if !has_parameters => {
-                has_parameters = true;
-                if !scanner.null() {
-                    body::object(scanner, "", Bare::Allowed).ok()?;
-                }
-            }
-            _ => return None,
+        } else {
+            return None;
         }
         if !scanner.take(b',') {
             break;
@@ -154,17 +166,17 @@ fn input(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
     taken(scanner.take(b'}') && has_data)
 }
 
-/// The datatype of this name; a `match` compares lengths and words, not thirteen strings in a row.
-fn known(name: &str) -> Option<DataType> {
-    Some(match name {
-        "FP32" => DataType::Fp32,
-        "FP64" => DataType::Fp64,
-        "INT64" => DataType::Int64,
-        "INT32" => DataType::Int32,
-        "BYTES" => DataType::Bytes,
-        "BOOL" => DataType::Bool,
-        _ => return name.parse().ok(),
-    })
+fn data(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>, input: &Announced<'_>) -> Option<()> {
+    taken(rows.expect(input))?;
+    rows.fill(input.shape, |elements, count| array::data(scanner, input.shape, count, elements).ok_or(())).ok()
+}
+
+/// A datatype's name; the likely ones first.
+#[inline(always)]
+fn datatype(scanner: &mut Scanner<'_>) -> Option<DataType> {
+    const LIKELY: [DataType; 4] = [DataType::Fp32, DataType::Fp64, DataType::Int64, DataType::Bytes];
+    let found = LIKELY.into_iter().find(|datatype| scanner.take_name(datatype.as_str()));
+    if found.is_some() { found } else { scanner.plain()?.parse().ok() }
 }
 
 /// A shape of few axes, on the stack.
@@ -176,15 +188,14 @@ struct Axes {
 impl Axes {
     /// Models have up to five; others go the other way.
     const MOST: usize = 8;
+    /// No axis is a billion long; a longer number is left to the other path.
+    const DIGITS: usize = 9;
 
     fn read(scanner: &mut Scanner<'_>) -> Option<Self> {
         let mut axes = Self { lengths: [0; Self::MOST], count: 0 };
         taken(scanner.take(b'['))?;
         loop {
-            scanner.peek()?;
-            let (length, end) = u64::read(scanner.bytes(), scanner.at())?;
-            scanner.go(end);
-            *axes.lengths.get_mut(axes.count)? = usize::try_from(length).ok()?;
+            *axes.lengths.get_mut(axes.count)? = Self::length(scanner)?;
             axes.count += 1;
             if !scanner.take(b',') {
                 break;
@@ -192,6 +203,21 @@ impl Axes {
         }
         taken(scanner.take(b']'))?;
         Some(axes)
+    }
+
+    /// A number of few digits, without a sign or leading zeros.
+    #[inline(always)]
+    fn length(scanner: &mut Scanner<'_>) -> Option<usize> {
+        let first = scanner.peek()?;
+        let (mut length, mut count) = (0, 0);
+        while count < Self::DIGITS
+            && let Some(digit @ b'0'..=b'9') = scanner.bytes().get(scanner.at() + count)
+        {
+            length = length * 10 + usize::from(digit - b'0');
+            count += 1;
+        }
+        scanner.go(scanner.at() + count);
+        (count == 1 || (count > 1 && first != b'0')).then_some(length)
     }
 
     fn as_slice(&self) -> &[usize] {

@@ -133,6 +133,9 @@ fn integers_are_exact_however_they_are_written() {
     {
         assert!(read(text).is_none_or(|(_, magnitude)| text == "01" && magnitude == 0), "{text}");
     }
+    for text in ["", "]", "-", ".5", "e5"] {
+        assert_eq!(read(text), None, "{text}");
+    }
     assert_eq!(whole("1.5"), Err(NotWhole::Fraction));
     assert_eq!(whole("-1e20"), Err(NotWhole::TooLarge));
 }

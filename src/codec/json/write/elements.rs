@@ -78,7 +78,7 @@ pub(super) fn list(out: &mut Vec<u8>, elements: &Elements, range: Range<usize>) 
             if index > 0 {
                 out.push(b',');
             }
-            text::string(out, strings.at(at));
+            text::bytes(out, strings.at(at));
         }
     });
 }
@@ -94,5 +94,5 @@ fn numbers<T: Print>(out: &mut Vec<u8>, values: &[T]) {
 
 /// Appends the element at `at`.
 pub(super) fn one(out: &mut Vec<u8>, elements: &Elements, at: usize) {
-    each_elements!(elements, vector => vector[at].print(out), strings => text::string(out, strings.at(at)));
+    each_elements!(elements, vector => vector[at].print(out), strings => text::bytes(out, strings.at(at)));
 }

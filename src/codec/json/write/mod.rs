@@ -9,11 +9,14 @@ use std::ops::Range;
 use crate::{
     error::RequestError,
     request::Form,
-    tensor::{Column, Elements, Tensor},
+    tensor::{Column, Tensor},
 };
 
 mod elements;
 mod predictions;
+mod tensors;
+#[cfg(test)]
+mod tests;
 mod text;
 
 /// What an answer says beside its outputs.
@@ -33,7 +36,7 @@ pub struct AnswerHead<'a> {
 ///
 /// Floats are written in the shortest form that reads back to the same value, halves as the `f32` of the same value; what
 /// is whole keeps its `.0`. Not-a-number and the infinities are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Bytes
-/// that are no UTF-8 cannot stand in JSON: each faulty sequence becomes U+FFFD (binary answers carry them unchanged).
+/// that are no UTF-8 cannot stand in JSON: each faulty sequence becomes U+FFFD.
 #[derive(Debug)]
 pub struct Writer<'a> {
     form: Form,
@@ -46,23 +49,26 @@ pub struct Writer<'a> {
 #[derive(Debug)]
 struct Output<'a> {
     tensor: &'a Tensor,
-    /// `{"name":"x","shape":[` for tensors, `"x":` for rows.
+    /// What stands before the length of the first axis (tensors) or the value (rows).
     before: Vec<u8>,
-    /// `,3],"datatype":"FP32","data":[` for tensors.
+    /// What stands between the length of the first axis and the data.
     after: Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
     /// A writer of answers with these outputs.
-    pub fn new<'c: 'a>(model: &str, version: &str, columns: impl IntoIterator<Item = &'c Column>, form: Form) -> Self {
+    pub fn new(model: &str, version: &str, columns: impl IntoIterator<Item = &'a Column>, form: Form) -> Self {
         let mut start = Vec::with_capacity(64);
         start.extend_from_slice(b"{\"model_name\":");
-        text::string(&mut start, model.as_bytes());
+        text::string(&mut start, model);
         start.extend_from_slice(b",\"model_version\":");
-        text::string(&mut start, version.as_bytes());
+        text::string(&mut start, version);
         start.extend_from_slice(b",\"id\":");
-        let outputs = columns.into_iter().map(|column| Output::new(column, form)).collect();
-        Self { form, start, outputs }
+        let output = |(index, column)| match form {
+            Form::Tensors => tensors::output(index, column),
+            Form::Rows => predictions::output(column),
+        };
+        Self { form, start, outputs: columns.into_iter().enumerate().map(output).collect() }
     }
 
     /// Appends the answer whose rows are `rows` of every column; `None`: the tensors whole, whatever their shapes.
@@ -71,72 +77,16 @@ impl<'a> Writer<'a> {
     /// If a column lacks these rows.
     pub fn write(&self, out: &mut Vec<u8>, id: &str, parameters: Option<&str>, rows: Option<Range<usize>>) {
         out.extend_from_slice(&self.start);
-        text::string(out, id.as_bytes());
+        text::string(out, id);
         if let Some(parameters) = parameters {
             out.extend_from_slice(b",\"parameters\":");
             out.extend_from_slice(parameters.as_bytes());
         }
         match self.form {
-            Form::Tensors => self.tensors(out, rows),
+            Form::Tensors => tensors::write(out, &self.outputs, rows),
             Form::Rows => predictions::write(out, &self.outputs, rows),
         }
-        out.push(b'}');
     }
-
-    fn tensors(&self, out: &mut Vec<u8>, rows: Option<Range<usize>>) {
-        out.extend_from_slice(b",\"outputs\":[");
-        for (index, Output { tensor, before, after }) in self.outputs.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(before);
-            let rows = rows.clone().unwrap_or(0..tensor.rows());
-            if !tensor.shape().is_empty() {
-                elements::integer(out, rows.len());
-            }
-            out.extend_from_slice(after);
-            elements::list(out, tensor.elements(), tensor.range_of(&rows));
-            out.extend_from_slice(b"]}");
-        }
-        out.push(b']');
-    }
-}
-
-impl<'a> Output<'a> {
-    fn new(column: &'a Column, form: Form) -> Self {
-        let tensor = &*column.tensor;
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        match form {
-            Form::Rows => {
-                text::string(&mut before, column.name.as_bytes());
-                before.push(b':');
-            }
-            Form::Tensors => {
-                before.extend_from_slice(b"{\"name\":");
-                text::string(&mut before, column.name.as_bytes());
-                before.extend_from_slice(b",\"shape\":[");
-                for &axis in tensor.row_shape() {
-                    after.push(b',');
-                    elements::integer(&mut after, axis);
-                }
-                after.extend_from_slice(b"],\"datatype\":\"");
-                after.extend_from_slice(tensor.datatype().as_str().as_bytes());
-                after.push(b'"');
-                if let Some(classes) = &column.classes {
-                    self::classes(&mut after, classes);
-                }
-                after.extend_from_slice(b",\"data\":[");
-            }
-        }
-        Self { tensor, before, after }
-    }
-}
-
-/// What the entries of the last axis stand for.
-fn classes(out: &mut Vec<u8>, classes: &Elements) {
-    out.extend_from_slice(b",\"parameters\":{\"classes\":[");
-    elements::list(out, classes, 0..classes.len());
-    out.extend_from_slice(b"]}");
 }
 
 /// Appends one answer. Those who write several of a group keep a [`Writer`].
@@ -154,13 +104,10 @@ pub fn write_result(
 /// Appends the answer to a request that failed: `{"id": …, "error": {"code": …, "message": …}}`.
 pub fn write_error(out: &mut Vec<u8>, id: &str, error: &RequestError) {
     out.extend_from_slice(b"{\"id\":");
-    text::string(out, id.as_bytes());
+    text::string(out, id);
     out.extend_from_slice(b",\"error\":{\"code\":\"");
     out.extend_from_slice(error.code().as_str().as_bytes());
     out.extend_from_slice(b"\",\"message\":");
-    text::string(out, error.message().as_bytes());
+    text::string(out, error.message());
     out.extend_from_slice(b"}}");
 }
-
-#[cfg(test)]
-mod tests;

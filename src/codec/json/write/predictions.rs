@@ -6,13 +6,23 @@
 
 use std::ops::Range;
 
-use super::{Output, elements};
-use crate::tensor::{Elements, Tensor};
+use super::{Output, elements, text};
+use crate::tensor::{Column, Elements, Tensor};
 
+/// The pieces of an output: its name, for predictions of several.
+pub(super) fn output(column: &Column) -> Output<'_> {
+    let mut before = Vec::new();
+    text::string(&mut before, &column.name);
+    before.push(b':');
+    Output { tensor: &column.tensor, before, after: Vec::new() }
+}
+
+/// Appends the predictions and the end of the answer.
 pub(super) fn write(out: &mut Vec<u8>, outputs: &[Output<'_>], rows: Option<Range<usize>>) {
     out.extend_from_slice(b",\"predictions\":");
     let Some(rows) = rows.or_else(|| common_rows(outputs)) else {
-        return row(out, outputs, |out, tensor| nested(out, tensor.elements(), tensor.shape(), 0));
+        row(out, outputs, |out, tensor| nested(out, tensor.elements(), tensor.shape(), 0));
+        return out.push(b'}');
     };
     out.push(b'[');
     for index in rows.clone() {
@@ -23,7 +33,7 @@ pub(super) fn write(out: &mut Vec<u8>, outputs: &[Output<'_>], rows: Option<Rang
             nested(out, tensor.elements(), tensor.row_shape(), index * tensor.row_len());
         });
     }
-    out.push(b']');
+    out.extend_from_slice(b"]}");
 }
 
 /// The rows that all outputs have; `None` if they differ or one has no axes.

@@ -2,17 +2,23 @@
 
 use super::super::text::stop;
 
-/// Appends `bytes` as a JSON string. Sequences that are no UTF-8 become U+FFFD.
-pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Appends a JSON string.
+pub(super) fn string(out: &mut Vec<u8>, string: &str) {
     out.push(b'"');
-    if simdutf8::basic::from_utf8(bytes).is_ok() {
-        escaped(out, bytes);
-    } else {
-        for chunk in bytes.utf8_chunks() {
-            escaped(out, chunk.valid().as_bytes());
-            if !chunk.invalid().is_empty() {
-                out.extend_from_slice("\u{FFFD}".as_bytes());
-            }
+    escaped(out, string.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends bytes as a JSON string. Sequences that are no UTF-8 become U+FFFD.
+pub(super) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    if let Ok(valid) = simdutf8::basic::from_utf8(bytes) {
+        return string(out, valid);
+    }
+    out.push(b'"');
+    for chunk in bytes.utf8_chunks() {
+        escaped(out, chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{FFFD}".as_bytes());
         }
     }
     out.push(b'"');
