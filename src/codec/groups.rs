@@ -316,6 +316,52 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_are_filled_together_are_whole_or_gone() {
+        let (mut groups, route) = (Groups::default(), route());
+        let signature = [
+            Announced { name: X, datatype: DataType::Fp32, shape: &[1, 2] },
+            Announced { name: "y", datatype: DataType::Fp32, shape: &[1] },
+        ];
+        let fill = |groups: &mut Groups, x: &[f32], y: &[f32], rows: Option<usize>| {
+            let mut drafted = groups.guess(&route).unwrap();
+            let filled = drafted.fill_together(|columns| {
+                for (column, values) in columns.iter_mut().zip([x, y]) {
+                    write(values)(column.growing().1, values.len()).unwrap();
+                }
+                rows
+            });
+            filled.map(|()| drafted.commit(request(0)))
+        };
+        drop(groups.place(&route, &signature).unwrap());
+        assert!(fill(&mut groups, &[1.0], &[1.0], Some(1)).is_none(), "x lacks half a row");
+        assert!(fill(&mut groups, &[1.0, 2.0], &[], None).is_none());
+        assert!(fill(&mut groups, &[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0], Some(2)).is_some());
+        let groups = groups.finish();
+        assert_eq!(groups[0].requests[0].rows, 0..2);
+        assert_eq!(groups[0].columns.find(X).unwrap().tensor.shape(), [2, 2]);
+        assert_eq!(groups[0].columns.find("y").unwrap().tensor.elements(), &Elements::Fp32(vec![5.0, 6.0]));
+    }
+
+    #[test]
+    fn a_group_is_guessed_by_where_it_goes() {
+        let mut groups = Groups::default();
+        let [near, far, new] = [0, 1, 2].map(|pipeline| Arc::new(Route { pipeline, models: vec![] }));
+        let input = Announced { name: X, datatype: DataType::Fp32, shape: &[1] };
+        for route in [&near, &far] {
+            let mut rows = groups.place(route, &[input]).unwrap();
+            rows.fill(input.shape, write(&[1.0])).unwrap();
+            rows.commit(request(0));
+        }
+        let mut rows = groups.guess(&near).unwrap();
+        assert!(rows.expect(&input));
+        rows.fill(input.shape, write(&[2.0])).unwrap();
+        rows.commit(request(1));
+        assert!(groups.guess(&new).is_none());
+        let groups = groups.finish();
+        assert_eq!(groups.iter().map(Group::rows).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
     fn scalars_and_unequal_first_axes_make_a_group_of_their_own() {
         let (mut groups, route) = (Groups::default(), route());
         for _ in 0..2 {

@@ -49,14 +49,20 @@ fn special<F: Float>(bytes: &[u8], at: usize, [nan, infinity, negative]: [F; 3])
     let rest = bytes.get(at..).unwrap_or_default();
     let words = [(&b"NaN"[..], nan), (b"Infinity", infinity), (b"-Infinity", negative), (b"null", nan)];
     let found = if rest.first() == Some(&b'"') {
-        let mut string = Vec::new();
-        let end = text::unescape(bytes, at + 1, &mut string);
-        let word = words[..3].iter().find(|(word, _)| *word == string);
-        word.zip(end.ok()).map(|((_, value), end)| (*value, end))
+        let is_quoted = |word: &[u8]| rest[1..].starts_with(word) && rest.get(1 + word.len()) == Some(&b'"');
+        let plain = words[..3].iter().find(|(word, _)| is_quoted(word));
+        plain.map(|(word, value)| (*value, at + word.len() + 2)).or_else(|| escaped(bytes, at, &words[..3]))
     } else {
         words.iter().find(|(word, _)| rest.starts_with(word)).map(|(word, value)| (*value, at + word.len()))
     };
     found.unwrap_or((nan, 0))
+}
+
+/// One of the words as a string with escapes.
+fn escaped<F: Float>(bytes: &[u8], at: usize, words: &[(&[u8], F)]) -> Option<(F, usize)> {
+    let mut string = Vec::new();
+    let end = text::unescape(bytes, at + 1, &mut string).ok()?;
+    words.iter().find(|(word, _)| *word == string).map(|(_, value)| (*value, end))
 }
 
 macro_rules! integers {

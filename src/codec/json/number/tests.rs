@@ -1,5 +1,6 @@
 //! Numbers against Rust's own parser, bit for bit.
 
+use half::f16;
 use proptest::prelude::*;
 
 use super::*;
