@@ -36,6 +36,7 @@ use shutdown::Shutdown;
 
 mod events;
 mod models;
+pub mod online;
 mod pipelines;
 pub mod shutdown;
 

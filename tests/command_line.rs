@@ -50,6 +50,22 @@ fn every_problem_is_an_error_line_and_the_exit_code_says_configuration() {
 }
 
 #[test]
+fn online_names_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (server, pipeline) = (path("server.yaml"), path("pipeline.yaml"));
+    // Nobody listens on port 1.
+    let settings = format!("kafka: {{brokers: \"127.0.0.1:1\", group: g}}\nmodels: {{repository: {}}}\n", path(""));
+    std::fs::write(&server, settings).unwrap();
+    let steps = "steps: [{predict: {model: iris}}]\n";
+    std::fs::write(&pipeline, format!("name: p\ninput: {{topics: [a]}}\noutput: {{topic: b}}\n{steps}")).unwrap();
+    let (code, _, log) = run(&mut modelmill(&["check", "--server", &server, "--pipeline", &pipeline, "--online"]));
+    assert_eq!(code, Some(1));
+    assert!(log.contains("error: cannot reach Kafka at `127.0.0.1:1`"), "{log}");
+    assert!(log.contains("error: model `iris` has no version to serve in"), "{log}");
+}
+
+#[test]
 fn wrong_usage_exits_2_and_says_how_it_is_used() {
     for arguments in [&["chekc"][..], &["check"], &["schema"], &["schema", "server", "--write", "x"], &[]] {
         let (code, output, log) = run(&mut modelmill(arguments));

@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use crate::{
     admin::{ModelState, ModelStatus},
-    backend::{BatchingChoice, onnx::SessionOptions},
-    config::{PipelineConfig, Served, ServerConfig, VersionPolicy},
+    backend::onnx::SessionOptions,
+    config::{ModelConfig, PipelineConfig, Served, ServerConfig, Settings, VersionPolicy},
     metrics::{LoadMetrics, ModelMetrics},
     model::{
         batcher::{BatchOptions, Observer, Run},
@@ -18,7 +18,7 @@ use crate::{
     },
     request::VersionChoice,
     steps::predict::{ModelSelector, VersionSelector},
-    store::local::LocalStore,
+    store::local::{LocalStore, StoreError},
     tensor::Name,
     worker::Worker,
 };
@@ -28,8 +28,7 @@ pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig]) -> anyhow::Resu
     let store = LocalStore::open(&server.models.repository)?;
     let manager = Arc::new(Manager::default());
     for name in served(server, pipelines, &store)? {
-        let policy = policy_of(server.models.versions_of(&name));
-        let versions = aspired(&policy, &store.versions(&name)?, &pinned(pipelines, &name));
+        let versions = versions(server, pipelines, &store, &name)?;
         if versions.is_empty() {
             tracing::error!(
                 model = &*name,
@@ -45,20 +44,42 @@ pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig]) -> anyhow::Resu
     Ok(manager)
 }
 
-fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig) -> State {
-    let bounds = server.batching.bounds_of(&id.name);
-    let options = LoadOptions {
-        sessions: server.inference.sessions.get(),
-        session: SessionOptions { threads: server.inference.threads.get(), ..SessionOptions::default() },
-        batching: BatchingChoice::Auto,
-        batch: BatchOptions {
-            max_batch_size: bounds.max_batch_size.get(),
-            target_run_time: bounds.target_run_time,
-            max_queue_delay: bounds.max_queue_delay,
-        },
+/// The versions of a model that should be in service.
+fn versions(
+    server: &ServerConfig,
+    pipelines: &[PipelineConfig],
+    store: &LocalStore,
+    name: &Name,
+) -> Result<Vec<u64>, StoreError> {
+    let policy = policy_of(server.models.versions_of(name));
+    Ok(aspired(&policy, &store.versions(name)?, &pinned(pipelines, name)))
+}
+
+/// The models that the worker should serve and the repository has no version of, one sentence each.
+pub fn absent(settings: &Settings, store: &LocalStore) -> Vec<String> {
+    let Settings { server, pipelines } = settings;
+    let names = match served(server, pipelines, store) {
+        Ok(names) => names,
+        Err(error) => return vec![format!("{error:#}")],
     };
+    let sentence = |name: Name| match versions(server, pipelines, store, &name) {
+        Ok(versions) if versions.is_empty() => Some(format!(
+            "model `{name}` has no version to serve in `{0}`; put one at {0}/{name}/1/model.onnx",
+            server.models.repository
+        )),
+        Ok(_) => None,
+        Err(error) => Some(format!("{:#}", anyhow::Error::from(error))),
+    };
+    names.into_iter().filter_map(sentence).collect()
+}
+
+fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig) -> State {
     let (started, metrics) = (Instant::now(), LoadMetrics::new(&id.name));
-    match loader::load(id.clone(), folder, &options, observer(id)) {
+    let loaded = ModelConfig::read(folder).and_then(|model| {
+        let options = load_options(id, server, model);
+        loader::load(id.clone(), folder, &options, observer(id)).map_err(|error| error.to_string())
+    });
+    match loaded {
         Ok(servable) => {
             metrics.loaded(started.elapsed());
             let batching = servable.batching.reason.as_str();
@@ -67,9 +88,23 @@ fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig) -> State {
         }
         Err(error) => {
             metrics.failed();
-            tracing::error!(model = %id, %error, "this model version cannot be served; its requests are answered with MODEL_UNAVAILABLE");
-            State::Failed(error.to_string().into())
+            tracing::error!(model = %id, error, "this model version cannot be served; its requests are answered with MODEL_UNAVAILABLE");
+            State::Failed(error.into())
         }
+    }
+}
+
+fn load_options(id: &ServableId, server: &ServerConfig, model: ModelConfig) -> LoadOptions {
+    let bounds = server.batching.bounds_of(&id.name);
+    LoadOptions {
+        sessions: server.inference.sessions.get(),
+        session: SessionOptions { threads: server.inference.threads.get(), optimization: model.optimization },
+        batching: model.batching,
+        batch: BatchOptions {
+            max_batch_size: bounds.max_batch_size.get(),
+            target_run_time: bounds.target_run_time,
+            max_queue_delay: bounds.max_queue_delay,
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::{ConfigArgs, print};
 use crate::{
+    app::online,
     config::{Delivery, ModelsConfig, PipelineConfig, Served, Settings, VersionPolicy, step_name},
     steps::{StepConfig, predict::ModelSelector},
     tensor::Name,
@@ -21,9 +22,13 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     modelmill check --server config/server.yaml --pipeline config/pipeline.yaml\n  \
-    modelmill check --server server.yaml --pipeline pipelines/     # a folder of pipelines\n\n\
-    Exit codes: 0 the files are in order, 2 they are not.")]
+    modelmill check --server server.yaml --pipeline pipelines/     # a folder of pipelines\n  \
+    modelmill check --server server.yaml --pipeline p.yaml --online  # also the broker, the topics, the models\n\n\
+    Exit codes: 0 all is in order, 1 something that the files name is missing, 2 the files are not in order.")]
 pub struct CheckArgs {
+    /// Also look whether the broker answers and the topics and models are there; nothing is created
+    #[arg(long)]
+    pub online: bool,
     /// The files.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -36,7 +41,18 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = args.config.load()?;
     print(Summary(&settings))?;
-    Ok(ExitCode::SUCCESS)
+    if !args.online {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let missing = online::look(&settings);
+    if missing.is_empty() {
+        print("\nThe broker answers; its topics and the models are there.\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for sentence in missing {
+        eprintln!("error: {sentence}");
+    }
+    Ok(ExitCode::FAILURE)
 }
 
 /// What a worker would do, in a few lines.

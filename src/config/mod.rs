@@ -13,6 +13,7 @@ use std::{
 pub use batching::{BatchBounds, BatchingConfig, BatchingOverrides};
 pub use headers::HeaderNames;
 pub use kafka::{CreateTopics, KafkaConfig, Property};
+pub use model::ModelConfig;
 pub use models::{ModelOverrides, ModelsConfig, Served, VersionPolicy};
 pub use pipeline::{Codec, HeaderPolicy, InputConfig, OutputConfig, PipelineConfig, step_name};
 pub use problem::{ConfigErrors, FileProblem, KeyPath, Problem, Segment};
@@ -30,6 +31,7 @@ mod headers;
 mod kafka;
 mod keywords;
 mod lines;
+mod model;
 mod models;
 mod pipeline;
 mod problem;

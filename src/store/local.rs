@@ -20,7 +20,7 @@ pub enum StoreError {
     #[error("`{0}` is no folder: a repository is a path or file:///absolute/path")]
     Unsupported(String),
     /// The folder is missing or unreadable.
-    #[error("the model repository `{}` cannot be read: {source}", .path.display())]
+    #[error("the model repository `{}` cannot be read", .path.display())]
     Unreadable {
         path: PathBuf,
         #[source]
