@@ -17,12 +17,16 @@ mod headers;
 mod lifecycle;
 #[path = "journey/metrics.rs"]
 mod metrics;
+#[path = "journey/models.rs"]
+mod models;
 #[path = "journey/outage.rs"]
 mod outage;
 #[path = "journey/pipelines.rs"]
 mod pipelines;
 #[path = "journey/scale.rs"]
 mod scale;
+#[path = "journey/sizes.rs"]
+mod sizes;
 #[path = "journey/start.rs"]
 mod start;
 #[path = "support/mod.rs"]

@@ -8,7 +8,7 @@ use std::{
 use modelmill::broker::kafka::client::read_all;
 use serde_json::json;
 
-use crate::support::{Ask, Rig, kafka, proxy::Proxy};
+use crate::support::{Ask, Rig, Worker, kafka, proxy::Proxy};
 
 /// Requests whose ids say where they stand: partition and offset.
 fn numbered(partitions: i32, each: usize) -> Vec<Ask> {
@@ -61,7 +61,7 @@ fn ctrl_c_answers_and_commits_what_is_in_flight() {
 }
 
 /// A worker whose only answer is never acknowledged, and the place it lives in.
-fn stuck(label: &str, shutdown_timeout: &str) -> Option<(Rig, Proxy, crate::support::Worker)> {
+fn stuck(label: &str, shutdown_timeout: &str) -> Option<(Rig, Proxy, Worker)> {
     let rig = Rig::new(label)?;
     rig.model("iris", 1, "models/iris/1");
     let lane = rig.lane("iris", json!([{"predict": {"model": "iris"}}]));

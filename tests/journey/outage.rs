@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Ask, Rig, proxy::Proxy};
+use crate::support::{Ask, Rig, by_id, proxy::Proxy};
 
 #[test]
 fn a_broker_that_goes_away_and_comes_back_costs_no_answer_and_doubles_none() {
@@ -34,7 +34,7 @@ fn a_broker_that_goes_away_and_comes_back_costs_no_answer_and_doubles_none() {
     let troubles = [worker.lines_with(r#""level":"WARN""#), worker.lines_with(r#""level":"ERROR""#)].concat();
     worker.stop();
     lane.assert_nothing_more();
-    assert_eq!(crate::support::by_id(answers).len(), 21_000);
+    assert_eq!(by_id(answers).len(), 21_000);
     assert_eq!((gone_lines.len(), back.len()), (1, 1), "{gone}\n{troubles:#?}");
     assert_eq!(troubles.len(), 1, "{troubles:#?}");
 }

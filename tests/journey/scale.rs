@@ -1,5 +1,5 @@
-//! Two hundred thousand requests that wait on eight partitions: each is answered once and rightly, by one worker, by two, and
-//! by two of which one is told to stop half-way.
+//! Two hundred thousand requests that wait on eight partitions: each is answered once and rightly, by one worker, by two,
+//! and by two of which one is told to stop half-way.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Ask, Rig, Worker, kafka};
+use crate::support::{Ask, Lane, Rig, Worker, kafka};
 
 fn iris(rig: &Rig) {
     rig.model("iris", 1, "models/iris/1");
@@ -60,7 +60,7 @@ fn missing_topics_are_created_where_the_server_file_says_so() {
     for kind in ["requests", "results", "dead"] {
         assert_eq!(kafka::partitions(&rig.brokers, &topic(kind)), 5, "{kind}");
     }
-    let lane = crate::support::Lane::open(&rig.brokers, topic("requests"), topic("results"), topic("dead"));
+    let lane = Lane::open(&rig.brokers, topic("requests"), topic("results"), topic("dead"));
     let answers = lane.exchange(&[Ask::json(&json!({"id": "a", "instances": [[6.3, 3.4, 5.6, 2.4]]}))]);
     assert_eq!(answers["a"].status(), "OK");
     worker.stop();

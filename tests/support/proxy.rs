@@ -2,7 +2,8 @@
 //!
 //! Brokers tell clients their own address, and clients go there. The proxy therefore reads the broker's responses frame by
 //! frame and puts its own port in the place of the broker's wherever host and port stand side by side, as they do in every
-//! response that names a broker. It can also hold back what the broker says to producers, so that answers stay unacknowledged.
+//! response that names a broker. It can also hold back what the broker says to producers, so that answers stay
+//! unacknowledged.
 
 use std::{
     io::{self, Read, Write},

@@ -1,0 +1,110 @@
+//! Models: those that a request chooses, and those that cannot be served, beside others that can.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Ask, Lane, Rig, json};
+
+#[test]
+fn a_request_chooses_a_model_and_a_version_within_what_is_allowed() {
+    let Some(rig) = Rig::new("choice") else { return };
+    for version in [1, 2, 7] {
+        rig.model("iris-a", version, "models/iris/1");
+    }
+    rig.model("iris-b", 1, "tests/data/trained/iris_zipmap/1");
+    rig.model("secret", 1, "models/iris/1");
+    rig.server(|server| server["models"]["versions"] = json!({"latest": 2}));
+    let predict = json!({"model": "{request.model}", "version": "{request.version}", "allow": ["iris-*"]});
+    let lane = rig.lane("choice", json!([{"predict": predict}]));
+    let ask = |id: &str| json!({"id": id, "instances": [{"input": [6.3, 3.4, 5.6, 2.4]}]});
+    let with = |id: &str, model: &str, version: Value| {
+        let mut body = ask(id);
+        body["model_name"] = json!(model);
+        body["model_version"] = version;
+        Ask::json(&body)
+    };
+    let mut worker = rig.worker();
+    let answers = lane.exchange(&[
+        with("latest", "iris-a", Value::Null),
+        with("also latest", "iris-a", json!("latest")),
+        with("number", "iris-a", json!(2)),
+        with("text", "iris-a", json!("2")),
+        with("other", "iris-b", Value::Null),
+        with("header", "iris-b", Value::Null).header("Model-Name", "iris-a").header("model-version", "2"),
+        Ask::json(&ask("header alone")).header("model-name", "iris-b"),
+        with("old", "iris-a", json!(1)),
+        with("no number", "iris-a", json!("two")),
+        with("forbidden", "secret", Value::Null),
+        with("path", "iris-a/../secret", Value::Null),
+        Ask::json(&ask("silent")),
+    ]);
+    worker.stop();
+    let came = |id: &str| {
+        let body = json(&answers[id]);
+        (
+            body["model_name"].as_str().unwrap_or_default().to_owned(),
+            body["model_version"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let from = |name: &str, version: &str| (name.to_owned(), version.to_owned());
+    assert_eq!((came("latest"), came("also latest")), (from("iris-a", "7"), from("iris-a", "7")));
+    assert_eq!((came("number"), came("text")), (from("iris-a", "2"), from("iris-a", "2")));
+    assert_eq!((came("other"), came("header alone")), (from("iris-b", "1"), from("iris-b", "1")));
+    assert_eq!(came("header"), from("iris-a", "2"));
+    assert_eq!(answers["header"].header("model-version"), Some(&b"2"[..]));
+    let unknown =
+        [("old", "there is 2, 7"), ("no number", "`two`"), ("forbidden", "`secret`"), ("path", "iris-a/../secret")];
+    for (id, mentions) in unknown {
+        let answer = json(&answers[id]);
+        assert_eq!(answer["error"]["code"], "UNKNOWN_MODEL", "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(mentions), "{answer}");
+    }
+    assert_eq!(json(&answers["silent"])["error"]["code"], "INVALID_REQUEST");
+}
+
+#[test]
+fn a_pipeline_that_does_not_fit_its_model_and_a_broken_model_stop_no_other() {
+    let Some(rig) = Rig::new("misfit") else { return };
+    rig.model("digits", 1, "models/digits/1");
+    rig.model("iris", 1, "models/iris/1");
+    rig.model("damaged", 1, "models/iris/1");
+    let damaged = rig.folder().join("models/damaged/1/model.onnx");
+    let mut bytes = fs::read(&damaged).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    rig.model("text", 1, "tests/data/fixtures/refused_text/1");
+    let one = |name: &str, steps: Value| rig.lane_with(name, steps, 1, |_| {});
+    let misfit = one("misfit", json!([{"predict": {"model": "digits"}}, {"softmax": {"column": "logit"}}]));
+    let lost = one(
+        "lost",
+        json!([{"predict": {"model": "digits"}}, {"argmax": {"column": "logits", "labels": "classes.txt"}}]),
+    );
+    let broken = one("broken", json!([{"predict": {"model": "damaged"}}]));
+    let no_model = one("text", json!([{"predict": {"model": "text"}}]));
+    let absent = one("absent", json!([{"predict": {"model": "nowhere"}}]));
+    let good = one("good", json!([{"predict": {"model": "iris"}}]));
+    let ask = |size: usize| Ask::json(&json!({"id": "a", "instances": [vec![1; size]]}));
+    let mut worker = rig.worker();
+    let said = |lane: &Lane, size: usize| json(&lane.exchange(&[ask(size)])["a"])["error"].clone();
+    let errors = [said(&misfit, 64), said(&lost, 64), said(&broken, 4), said(&no_model, 4), said(&absent, 4)];
+    let answer = good.exchange(&[ask(4)]).remove("a").unwrap();
+    let reported = worker.lines_with(r#""level":"ERROR""#);
+    worker.stop();
+    let expected = [
+        ("MODEL_UNAVAILABLE", &["`digits/1`", "`misfit`", "`logit`", "`logits`"][..]),
+        ("MODEL_UNAVAILABLE", &["`lost`", "`classes.txt`"]),
+        ("MODEL_UNAVAILABLE", &["`damaged`", "sha256"]),
+        ("MODEL_UNAVAILABLE", &["`text`"]),
+        ("UNKNOWN_MODEL", &["`nowhere`"]),
+    ];
+    for (error, (code, mentions)) in errors.iter().zip(expected) {
+        assert_eq!(error["code"], code, "{error}");
+        for word in mentions {
+            assert!(error["message"].as_str().unwrap().contains(word), "{word}: {error}");
+        }
+    }
+    assert_eq!(json(&answer)["predictions"][0]["label"], 0, "{}", answer.text());
+    // Each of them was in the log before the first request.
+    assert_eq!(reported.len(), 5, "{reported:#?}");
+}
