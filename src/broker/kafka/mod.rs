@@ -4,6 +4,7 @@ pub mod client;
 pub mod consumer;
 mod context;
 pub mod embedded;
+mod group;
 mod native;
 pub mod producer;
 pub mod settings;

@@ -16,15 +16,15 @@ use rdkafka::{
     TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::RDKafkaErrorCode,
-    producer::{BaseProducer, Producer, ProducerContext},
 };
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
 use crate::broker::{Header, Message, Records};
 
-/// Lets the client's partitioner choose (`RD_KAFKA_PARTITION_UA`).
-const UNASSIGNED: i32 = -1;
+pub use produce::{Outgoing, OutputTopic};
+
+mod produce;
 
 /// Keeps a client alive for as long as memory of its own is in use.
 type Keep = Arc<dyn Send + Sync>;
@@ -308,140 +308,5 @@ impl Records for NativeRecords {
 impl Drop for NativeRecords {
     fn drop(&mut self) {
         destroy(&self.records);
-    }
-}
-
-/// A topic to produce to.
-pub struct OutputTopic {
-    topic: *mut sys::rd_kafka_topic_t,
-    client: *mut sys::rd_kafka_t,
-    _keep: Keep,
-}
-
-// SAFETY: topic handles may be used from any thread; `_keep` outlives them.
-unsafe impl Send for OutputTopic {}
-// SAFETY: as above.
-unsafe impl Sync for OutputTopic {}
-
-/// One record to produce. Key and value must stay where they are until its delivery report.
-#[derive(Clone, Copy)]
-pub struct Outgoing<'a> {
-    pub key: Option<&'a [u8]>,
-    pub value: Option<&'a [u8]>,
-}
-
-fn pointer(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
-    bytes.map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
-}
-
-impl OutputTopic {
-    /// A handle for `name`.
-    ///
-    /// # Errors
-    /// If the client refuses the name.
-    pub fn new<C: ProducerContext + 'static>(
-        producer: &Arc<BaseProducer<C>>,
-        name: &str,
-    ) -> Result<Self, RDKafkaErrorCode> {
-        let client = producer.client().native_ptr();
-        let c_name = CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
-        // SAFETY: the client is live; a null configuration means the client's own.
-        let topic = unsafe { sys::rd_kafka_topic_new(client, c_name.as_ptr(), ptr::null_mut()) };
-        if topic.is_null() {
-            return Err(RDKafkaErrorCode::InvalidTopic);
-        }
-        Ok(Self { topic, client, _keep: Arc::clone(producer) as Keep })
-    }
-
-    /// Hands records without headers to the client in one call. Each record's delivery report carries `opaque`. Returns the
-    /// index and error of each record that was not taken.
-    ///
-    /// # Safety
-    /// The bytes of `records` must live until their delivery reports, and `opaque` must be what the producer's context
-    /// expects, once for every record that is taken.
-    pub unsafe fn produce_batch<'a>(
-        &self,
-        records: impl ExactSizeIterator<Item = Outgoing<'a>>,
-        opaque: *mut c_void,
-    ) -> Vec<(usize, RDKafkaErrorCode)> {
-        let mut batch: Vec<_> = records
-            .map(|record| {
-                let (payload, len) = pointer(record.value);
-                let (key, key_len) = pointer(record.key);
-                sys::rd_kafka_message_t {
-                    err: OK,
-                    rkt: ptr::null_mut(),
-                    partition: 0,
-                    payload,
-                    len,
-                    key,
-                    key_len,
-                    offset: 0,
-                    _private: opaque,
-                }
-            })
-            .collect();
-        let count = i32::try_from(batch.len()).expect("a chunk is far below 2^31 records");
-        // SAFETY: the topic is live; without the copy and free flags the client only reads the payloads, which the caller
-        // keeps until the reports.
-        let taken = unsafe { sys::rd_kafka_produce_batch(self.topic, UNASSIGNED, 0, batch.as_mut_ptr(), count) };
-        if taken == count {
-            return Vec::new();
-        }
-        let failed = batch.iter().enumerate().filter(|(_, message)| message.err != OK);
-        failed.map(|(index, message)| (index, message.err.into())).collect()
-    }
-
-    /// Hands one record with headers to the client.
-    ///
-    /// # Errors
-    /// The client's error if the record was not taken.
-    ///
-    /// # Safety
-    /// As [`Self::produce_batch`]; the headers are copied.
-    pub unsafe fn produce<'a>(
-        &self,
-        record: Outgoing<'_>,
-        headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
-        opaque: *mut c_void,
-    ) -> Result<(), RDKafkaErrorCode> {
-        use sys::{rd_kafka_vtype_t as vtype, rd_kafka_vu_s__bindgen_ty_1 as Value};
-        let mem = |bytes| {
-            let (ptr, size) = pointer(bytes);
-            Value { mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size } }
-        };
-        let vu = |vtype, u| sys::rd_kafka_vu_t { vtype, u };
-        // SAFETY: the headers are ours until the call takes them, which it does unless it fails; everything else lives at
-        // least as long as the call, and key and value as long as the caller says.
-        unsafe {
-            let list = sys::rd_kafka_headers_new(8);
-            for (name, value) in headers {
-                let (start, len) = pointer(value);
-                sys::rd_kafka_header_add(list, name.as_ptr().cast(), name.len() as isize, start, len as isize);
-            }
-            let arguments = [
-                vu(vtype::RD_KAFKA_VTYPE_RKT, Value { rkt: self.topic }),
-                vu(vtype::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: 0 }),
-                vu(vtype::RD_KAFKA_VTYPE_VALUE, mem(record.value)),
-                vu(vtype::RD_KAFKA_VTYPE_KEY, mem(record.key)),
-                vu(vtype::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: opaque }),
-                vu(vtype::RD_KAFKA_VTYPE_HEADERS, Value { headers: list }),
-            ];
-            let error = sys::rd_kafka_produceva(self.client, arguments.as_ptr(), arguments.len());
-            if error.is_null() {
-                return Ok(());
-            }
-            let code = sys::rd_kafka_error_code(error);
-            sys::rd_kafka_error_destroy(error);
-            sys::rd_kafka_headers_destroy(list);
-            Err(code.into())
-        }
-    }
-}
-
-impl Drop for OutputTopic {
-    fn drop(&mut self) {
-        // SAFETY: the handle is ours, and its client is still live.
-        unsafe { sys::rd_kafka_topic_destroy(self.topic) }
     }
 }
