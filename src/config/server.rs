@@ -29,7 +29,7 @@ pub struct ServerConfig {
     /// How rows of several requests become one run of a model.
     #[serde(default)]
     pub batching: BatchingConfig,
-    /// How much may be in flight before partitions are paused.
+    /// How much may be in flight before no more is taken from Kafka.
     #[serde(default)]
     pub limits: LimitsConfig,
     /// What a model version may use of this machine.
@@ -86,7 +86,7 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
-/// How much may be in flight before partitions are paused.
+/// How much may be in flight before no more is taken from Kafka.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
