@@ -209,7 +209,10 @@ impl Bench {
 
     /// Every request has one answer; the worker's have the right class.
     fn check(&self, results: &str, is_mill: bool) {
-        let consumer: BaseConsumer = self.config().set("group.id", "check").create().unwrap();
+        let mut config = self.config();
+        // An automatic commit would end a poll without a record.
+        config.set("group.id", "check").set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().unwrap();
         let mut all = TopicPartitionList::new();
         for partition in 0..self.options.partitions {
             all.add_partition_offset(results, partition, Offset::Beginning).unwrap();
