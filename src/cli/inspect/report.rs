@@ -1,8 +1,7 @@
 //! What is found out about a model: everything that `inspect` prints, for people and for programs.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs, io,
     ops::Range,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -10,7 +9,6 @@ use std::{
 
 use anyhow::Context;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::{Located, request::SampleRequest};
 use crate::{
@@ -19,6 +17,7 @@ use crate::{
         onnx::{self, Description, OnnxSession, SessionOptions},
         sample,
     },
+    model::loader,
     tensor::{Columns, Elements},
 };
 
@@ -158,23 +157,12 @@ fn try_sample(session: &mut OnnxSession, axis: BatchAxis) -> Result<(Columns, Du
 /// The digest of the model file, and the bytes of all its files.
 fn measure(file: &Path, description: &Description) -> anyhow::Result<(String, u64)> {
     let unreadable = || format!("`{}` cannot be read", file.display());
-    let sha256 = sha256(file).with_context(unreadable)?;
+    let sha256 = loader::sha256(file).with_context(unreadable)?;
     let mut size = fs::metadata(file).with_context(unreadable)?.len();
     for weights in &description.weights {
         size += fs::metadata(weights).with_context(unreadable)?.len();
     }
     Ok((sha256, size))
-}
-
-fn sha256(file: &Path) -> io::Result<String> {
-    let (mut file, mut hash, mut buffer) = (File::open(file)?, Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => hash.update(&buffer[..count]),
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The domains of operators, that of ONNX itself first; some exporters name it twice.
