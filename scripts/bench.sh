@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a request costs, beside a bare consume-and-produce loop, on a Kafka of its own.
-# Arguments: --requests N (1000000), --partitions N (8), --runs N (5).
+# What a request costs, measured beside other contestants on a Kafka of its own. Without arguments: CPU time beside the
+# floor for every kind of work; --help lists what else there is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo bench --locked --bench e2e --no-run
