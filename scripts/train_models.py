@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the models of the demo (into models/) and those of the tests (into tests/data/trained/).
+"""Trains the models of the demo (into models/), of the tests (tests/data/trained/) and of benchmarks (benches/models/).
 
     pip install -r scripts/requirements.txt
     python3 scripts/train_models.py
@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 sys.dont_write_bytecode = True
 
-from training import demo, provenance, variants  # noqa: E402
+from training import bench, demo, provenance, variants  # noqa: E402
 from training.artefacts import write_goldens, write_model  # noqa: E402
 
 
@@ -33,11 +33,12 @@ def main() -> None:
         card = train(root / "models", trained / "goldens")
         print(f"models/{card.name}: {card.size:,} bytes, accuracy {card.accuracy:.1%}", flush=True)
         cards.append(card)
-    for name, model, requests, reference in variants.all_of_them():
-        folder = trained / name / "1"
-        path = write_model(folder, model)
-        write_goldens(folder / "golden.json", path, requests, reference)
-        print(f"tests/data/trained/{name}: {path.stat().st_size:,} bytes", flush=True)
+    for place, models in (("tests/data/trained", variants), ("benches/models", bench)):
+        for name, model, requests, reference in models.all_of_them():
+            folder = root / place / name / "1"
+            path = write_model(folder, model)
+            write_goldens(folder / "golden.json", path, requests, reference)
+            print(f"{place}/{name}: {path.stat().st_size:,} bytes", flush=True)
     provenance.write(root / "models/README.md", cards)
 
 

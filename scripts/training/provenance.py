@@ -25,7 +25,8 @@ Python {python}, {libraries}.
 
 The models under `tests/data/trained/` are trained by the same script (`scripts/training/variants.py`) on data sets
 that scikit-learn ships and on invented tables and notes; `golden.json` beside them holds what Python's ONNX Runtime
-answers to some rows, and what scikit-learn does (`reference`).
+answers to some rows, and what scikit-learn does (`reference`). Those under `benches/models/`
+(`scripts/training/bench.py`) have the shapes that benchmarks ask for and seeded random weights; nothing trained them.
 """
 
 SECTION = """\

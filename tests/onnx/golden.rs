@@ -1,24 +1,51 @@
 //! Every model that has a golden file answers as Python's runtime does, in the same shapes.
 
+use std::path::{Path, PathBuf};
+
 use half::f16;
 use modelmill::{
-    backend::{Session, check_input},
+    backend::{
+        Session, check_input,
+        onnx::{OnnxSession, SessionOptions},
+    },
     tensor::{ByteStrings, Column, Columns, DataType, Elements, Tensor},
 };
 use serde_json::Value;
 
-use crate::{fixtures, open};
+use crate::fixtures;
+
+/// A model that has goldens.
+struct Golden {
+    name: String,
+    model: PathBuf,
+    cases: Vec<Value>,
+}
+
+/// The goldens below `repository`, in `place` of each model's folder.
+fn goldens(repository: &Path, place: &str) -> Vec<Golden> {
+    let folders = std::fs::read_dir(repository).unwrap().map(|folder| folder.unwrap().path());
+    let read = |folder: PathBuf| {
+        let text = std::fs::read_to_string(folder.join(place)).ok()?;
+        let golden: Value = serde_json::from_str(&text).unwrap();
+        let cases = golden.get("cases").unwrap_or(&golden).as_array().unwrap().clone();
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        Some(Golden { name, model: folder.join("1/model.onnx"), cases })
+    };
+    folders.filter_map(read).collect()
+}
 
 #[test]
 fn every_model_answers_as_python_does() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fixtures = goldens(&fixtures(), "golden.json");
+    let trained = goldens(&root.join("tests/data/trained"), "1/golden.json");
+    let benches = goldens(&root.join("benches/models"), "1/golden.json");
+    assert_eq!(benches.len(), 2, "the models of the benchmarks");
     let mut cases = 0;
-    for folder in std::fs::read_dir(fixtures()).unwrap() {
-        let folder = folder.unwrap();
-        let name = folder.file_name().into_string().unwrap();
-        let Ok(text) = std::fs::read_to_string(folder.path().join("golden.json")) else { continue };
-        let golden: Value = serde_json::from_str(&text).unwrap();
-        let mut session = open(&name);
-        for case in golden["cases"].as_array().unwrap() {
+    for Golden { name, model, cases: found } in fixtures.into_iter().chain(trained).chain(benches) {
+        let mut session =
+            OnnxSession::open(&model, &SessionOptions::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for case in &found {
             let inputs: Columns = case["inputs"].as_array().unwrap().iter().map(read).collect();
             for input in inputs.iter() {
                 check_input(session.signature().input(&input.name).unwrap(), &input.tensor, false).unwrap();
@@ -32,7 +59,7 @@ fn every_model_answers_as_python_does() {
             cases += 1;
         }
     }
-    assert!(cases > 60, "only {cases} cases were found");
+    assert!(cases > 180, "only {cases} cases were found");
 }
 
 fn assert_same(model: &str, output: &Column, expected: &Column) {
@@ -57,7 +84,8 @@ pub fn read(described: &Value) -> Column {
     let shape = described["shape"].as_array().unwrap().iter().map(|axis| axis.as_u64().unwrap() as usize).collect();
     let elements = elements(datatype, described["data"].as_array().unwrap());
     let mut column = Column::new(described["name"].as_str().unwrap(), Tensor::new(shape, elements).unwrap());
-    column.classes = described.get("classes").map(|classes| {
+    let classes = described.get("classes").or_else(|| described.get("parameters")?.get("classes"));
+    column.classes = classes.map(|classes| {
         let classes = classes.as_array().unwrap();
         let datatype = if classes[0].is_string() { DataType::Bytes } else { DataType::Int64 };
         self::elements(datatype, classes).into()
