@@ -7,6 +7,8 @@
 //! Needs a Kafka at `MODELMILL_TEST_KAFKA` and `ORT_DYLIB_PATH`; `make bench` sees to both. The same program in the modes
 //! `floor` and `echo` is two of the contestants.
 
+use std::path::Path;
+
 use clap::{Parser, ValueEnum};
 
 use cluster::Cluster;
@@ -18,6 +20,7 @@ mod cluster;
 mod contestant;
 mod cost;
 mod echo;
+mod floor;
 mod pace;
 mod quiet;
 mod report;
@@ -80,6 +83,9 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["echo", brokers, group, requests, results, ..] => echo::run(brokers, group, requests, results),
+        ["floor", brokers, group, requests, results, model] => {
+            floor::run(brokers, group, requests, results, Path::new(model));
+        }
         _ => measure(Options::parse()),
     }
 }

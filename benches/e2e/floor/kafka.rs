@@ -67,7 +67,9 @@ impl Consumer {
         ];
         let mut properties = properties.to_vec();
         let extra = std::env::var("FLOOR_C").unwrap_or_default();
-        for p in extra.split_whitespace() { properties.push(p.split_once('=').unwrap()); }
+        for p in extra.split_whitespace() {
+            properties.push(p.split_once('=').unwrap());
+        }
         let client = client(RD_KAFKA_CONSUMER, &properties);
         // SAFETY: the client is live, and lives as long as the process; strings and lists are copied.
         unsafe {
@@ -135,7 +137,9 @@ impl Producer {
         ];
         let mut properties = properties.to_vec();
         let extra = std::env::var("FLOOR_P").unwrap_or_default();
-        for p in extra.split_whitespace() { properties.push(p.split_once('=').unwrap()); }
+        for p in extra.split_whitespace() {
+            properties.push(p.split_once('=').unwrap());
+        }
         let client = client(RD_KAFKA_PRODUCER, &properties);
         let topic = CString::new(topic).unwrap();
         // SAFETY: the client is live, and lives as long as the process.
@@ -169,9 +173,8 @@ impl Producer {
         for (partition, records) in self.waiting.iter_mut().enumerate().filter(|(_, records)| !records.is_empty()) {
             let (copy, len) = (sys::RD_KAFKA_MSG_F_COPY, records.len() as i32);
             // SAFETY: the client copies keys and values.
-            let taken = unsafe {
-                sys::rd_kafka_produce_batch(self.topic, partition as i32, copy, records.as_mut_ptr(), len)
-            };
+            let taken =
+                unsafe { sys::rd_kafka_produce_batch(self.topic, partition as i32, copy, records.as_mut_ptr(), len) };
             assert_eq!(taken, len, "{:?}", records.iter().find(|record| record.err != OK).map(|record| record.err));
             records.clear();
         }
