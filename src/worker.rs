@@ -15,20 +15,22 @@ use arc_swap::ArcSwap;
 use futures_util::future::try_join_all;
 
 use crate::{
-    broker::{Answer, Chunk, kafka::producer::KafkaProducer},
+    broker::{Answers, Chunk, kafka::producer::KafkaProducer},
     codec::{
         self, Decoded, Intakes, Refused,
-        encode::{Encoder, Model, Outlet},
+        encode::{Caller, Encoder, Model, Outlet},
     },
     error::{ErrorCode, RequestError, WorkerError},
     metrics::{PipelineMetrics, Stage},
     model::{manager::Manager, servable::Servable},
-    request::{Group, Ids, Request, RequestId, Route},
+    request::{Group, Ids, Request, Route},
     steps::{
         Refusals, VersionFiles,
         program::{Bound, BoundStep, Segment, admit},
     },
 };
+
+mod replace;
 
 /// A pipeline, ready to run.
 pub struct Pipeline {
@@ -71,6 +73,7 @@ impl Pipeline {
         }
         let files = VersionFiles { folder: servable.folder.clone() };
         let outcome = self.segments[segment].bind(&files, &servable.signature).map(Arc::new).map_err(|error| {
+            let error = servable.id.without_folder(&servable.folder, &error.to_string());
             let why = format!("model `{}` does not fit pipeline `{}`: {error}", servable.id, self.name);
             RequestError::new(ErrorCode::ModelUnavailable, why)
         });
@@ -92,19 +95,22 @@ impl Pipeline {
         });
     }
 
-    /// Counts what became of a group's requests.
-    fn count(&self, group: &Group) {
+    /// Counts what became of the requests of groups; `replaced` of their results were too large for the result topic.
+    fn count(&self, groups: &[Group], replaced: usize) {
         let mut answered = 0;
-        for request in &group.requests {
-            match &request.failure {
-                None => answered += 1,
-                Some(error) => self.metrics.answered(Some(error.code()), 1),
+        for group in groups {
+            for request in &group.requests {
+                match &request.failure {
+                    None => answered += 1,
+                    Some(error) => self.metrics.answered(Some(error.code()), 1),
+                }
+            }
+            if !group.is_lost() {
+                self.metrics.rows(group.rows() as u64);
             }
         }
-        self.metrics.answered(None, answered);
-        if !group.is_lost() {
-            self.metrics.rows(group.rows() as u64);
-        }
+        self.metrics.answered(None, answered - replaced as u64);
+        self.metrics.answered(Some(ErrorCode::ResponseTooLarge), replaced as u64);
     }
 
     fn plan(&self, route: &Route, models: &Manager) -> Result<Plan, RequestError> {
@@ -169,15 +175,15 @@ impl Worker {
             }
         };
         let started = Instant::now();
-        let requests = groups.iter().map(|group| group.requests.len()).sum();
-        let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet, requests);
-        for group in &groups {
-            encoder.group(group, plan.last().map(|(servable, _)| model_of(servable)));
-        }
+        let from = Origin { chunk, ids, pipeline };
+        let mut encoder = self.encoder(&from, groups.iter().map(|group| group.requests.len()).sum());
+        encoder = encoder.naming(plan.last().map(|(servable, _)| model_of(servable)));
+        groups.iter().for_each(|group| encoder.group(group));
         pipeline.metrics.stage(Stage::Encode, started.elapsed());
         let requests = groups.iter().flat_map(|group| &group.requests);
-        self.publish(chunk, ids, pipeline, encoder, requests.map(Answered::from).collect()).await?;
-        groups.iter().for_each(|group| pipeline.count(group));
+        let callers = requests.map(|request| (Caller::from(request), request.failure.as_ref()));
+        let replaced = self.publish(&from, encoder.finish(), callers).await?;
+        pipeline.count(&groups, replaced);
         Ok(())
     }
 
@@ -185,95 +191,45 @@ impl Worker {
     async fn answer_refused(&self, chunk: &Chunk, ids: &Ids, refused: &[Refused]) -> Result<(), WorkerError> {
         for run in refused.chunk_by(|left, right| left.pipeline == right.pipeline) {
             let pipeline = &self.pipelines[run[0].pipeline];
-            let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet, run.len());
-            for refused in run {
-                encoder.refused(refused);
-                pipeline.metrics.answered(Some(refused.error.code()), 1);
-            }
-            self.publish(chunk, ids, pipeline, encoder, run.iter().map(Answered::from).collect()).await?;
+            let from = Origin { chunk, ids, pipeline };
+            let mut encoder = self.encoder(&from, run.len());
+            run.iter().for_each(|refused| encoder.refused(refused));
+            let answers = encoder.finish();
+            pipeline.metrics.dead_letters((answers.entries.len() - run.len()) as u64);
+            let callers = run.iter().map(|refused| (Caller::from(refused), Some(&refused.error)));
+            self.publish(&from, answers, callers).await?;
+            run.iter().for_each(|refused| pipeline.metrics.answered(Some(refused.error.code()), 1));
         }
         Ok(())
     }
 
-    /// Publishes what the encoder holds: the answers to `requests`.
-    async fn publish(
+    fn encoder<'a>(&'a self, from: &Origin<'a>, requests: usize) -> Encoder<'a> {
+        Encoder::new(from.chunk, &self.intakes.topics, from.ids, &from.pipeline.outlet, requests)
+    }
+
+    /// Publishes the answers to `callers`, each with the error that it is told, if it is one. Returns how many results were
+    /// too large for their topic, so that their callers were told that instead.
+    async fn publish<'a>(
         &self,
-        chunk: &Chunk,
-        ids: &Ids,
-        pipeline: &Pipeline,
-        encoder: Encoder<'_>,
-        requests: Vec<Answered>,
-    ) -> Result<(), WorkerError> {
-        let answers = encoder.finish();
-        pipeline.metrics.dead_letters((answers.entries.len() - requests.len()) as u64);
+        from: &Origin<'_>,
+        answers: Answers,
+        callers: impl Iterator<Item = (Caller, Option<&'a RequestError>)> + Clone,
+    ) -> Result<usize, WorkerError> {
         let started = Instant::now();
-        let published = self.producer.publish(chunk, answers).await?;
-        if !published.too_large.is_empty() {
-            self.replace(chunk, ids, pipeline, &published.too_large, &requests).await?;
-        }
-        pipeline.metrics.stage(Stage::Publish, started.elapsed());
-        let timestamps = requests.iter().map(|request| chunk.message(request.message).timestamp);
-        pipeline.metrics.latencies(now(), timestamps);
-        Ok(())
-    }
-
-    /// Puts a short error in the place of each answer that is larger than the broker takes: the caller must not wait for
-    /// nothing.
-    async fn replace(
-        &self,
-        chunk: &Chunk,
-        ids: &Ids,
-        pipeline: &Pipeline,
-        too_large: &[Answer],
-        requests: &[Answered],
-    ) -> Result<(), WorkerError> {
-        let mut encoder = Encoder::new(chunk, &self.intakes.topics, ids, &pipeline.outlet, too_large.len());
-        for answer in too_large {
-            let is_result = answer.topic == pipeline.outlet.results;
-            let request = requests.iter().find(|request| is_result && request.message == answer.message);
-            let Some(request) = request else {
-                tracing::warn!(
-                    pipeline = pipeline.name,
-                    "a dead letter is larger than its topic allows and is dropped"
-                );
-                continue;
-            };
-            let why = "the answer is larger than the result topic allows; ask for fewer rows or outputs";
-            let error = RequestError::new(ErrorCode::ResponseTooLarge, why);
-            encoder.error(request.message, request.id, request.has_headers, None, &error);
-            pipeline.metrics.answered(Some(ErrorCode::ResponseTooLarge), 1);
-        }
-        let replaced = self.producer.publish(chunk, encoder.finish()).await?;
-        if !replaced.too_large.is_empty() {
-            let lost = replaced.too_large.len();
-            tracing::error!(
-                pipeline = pipeline.name,
-                lost,
-                "even a short error is larger than the result topic allows"
-            );
-        }
-        Ok(())
+        let too_large = self.producer.publish(from.chunk, answers).await?.too_large;
+        let replaced = if too_large.is_empty() { 0 } else { self.replace(from, &too_large, callers.clone()).await? };
+        from.pipeline.metrics.stage(Stage::Publish, started.elapsed());
+        let timestamps = callers.map(|(caller, _)| from.chunk.message(caller.message).timestamp);
+        from.pipeline.metrics.latencies(now(), timestamps);
+        Ok(replaced)
     }
 }
 
-/// A request whose answer is on its way.
-#[derive(Clone, Copy)]
-struct Answered {
-    message: usize,
-    id: RequestId,
-    has_headers: bool,
-}
-
-impl From<&Request> for Answered {
-    fn from(request: &Request) -> Self {
-        Self { message: request.message, id: request.id, has_headers: request.has_headers }
-    }
-}
-
-impl From<&Refused> for Answered {
-    fn from(refused: &Refused) -> Self {
-        Self { message: refused.message, id: refused.id, has_headers: refused.has_headers }
-    }
+/// Where requests come from.
+struct Origin<'a> {
+    chunk: &'a Chunk,
+    ids: &'a Ids,
+    pipeline: &'a Pipeline,
 }
 
 /// Milliseconds since the Unix epoch.

@@ -89,7 +89,7 @@ fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig) -> State {
         Err(error) => {
             metrics.failed();
             tracing::error!(model = %id, error, "this model version cannot be served; its requests are answered with MODEL_UNAVAILABLE");
-            State::Failed(error.into())
+            State::Failed(id.without_folder(folder, &error).into())
         }
     }
 }

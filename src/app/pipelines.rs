@@ -62,6 +62,7 @@ pub fn build(pipelines: &[PipelineConfig], outputs: &[String]) -> Vec<Pipeline> 
                 config::HeaderPolicy::Always => HeaderPolicy::Always,
                 config::HeaderPolicy::Never => HeaderPolicy::Never,
             },
+            copied: Arc::new(header_names(&config.input.headers).copy_rule()),
         };
         Pipeline::new(config.name.clone(), segments(&config.steps), outlet)
     };

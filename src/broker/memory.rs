@@ -42,7 +42,9 @@ impl Records for MemoryRecords {
         }
     }
 
-    fn header(&self, index: usize, nth: usize) -> Option<Header<'_>> {
-        self.0[index].headers.get(nth).map(|(name, value)| Header { name, value: value.as_deref() })
+    fn headers<'a>(&'a self, index: usize, each: &mut dyn FnMut(Header<'a>)) {
+        for (name, value) in &self.0[index].headers {
+            each(Header { name: name.as_bytes(), value: value.as_deref() });
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! A [`Chunk`] is what one poll handed over, read where the client library put it; [`Answers`] are written once into one
 //! buffer. Nothing here knows Kafka's client: [`kafka`] does, and [`memory`] holds records that were never in a broker.
 
-use std::{ops::Range, sync::Arc};
+use std::{any::Any, ops::Range, sync::Arc};
 
 pub mod budget;
 pub mod kafka;
@@ -30,14 +30,14 @@ pub struct Message<'a> {
 /// One header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// Its name as it was written.
-    pub name: &'a str,
+    /// Its name as it was written: text, as far as it is one of ours.
+    pub name: &'a [u8],
     /// Its value; `None` is Kafka's null.
     pub value: Option<&'a [u8]>,
 }
 
 /// Records in the memory of whoever fetched them.
-pub trait Records: Send + Sync {
+pub trait Records: Any + Send + Sync {
     /// How many there are.
     fn len(&self) -> usize;
 
@@ -49,8 +49,8 @@ pub trait Records: Send + Sync {
     /// The record at `index`.
     fn message(&self, index: usize) -> Message<'_>;
 
-    /// The `nth` header of the record at `index`. The client library parses headers when the first one is asked for.
-    fn header(&self, index: usize, nth: usize) -> Option<Header<'_>>;
+    /// Shows the headers of the record at `index`, in order. The client library parses them when they are first asked for.
+    fn headers<'a>(&'a self, index: usize, each: &mut dyn FnMut(Header<'a>));
 }
 
 /// The messages that one poll handed over: the unit that travels.
@@ -131,53 +131,76 @@ impl Chunk {
         self.records.message(index)
     }
 
-    /// The headers of the message at `index`.
-    pub fn headers(&self, index: usize) -> impl Iterator<Item = Header<'_>> {
-        (0..).map_while(move |nth| self.records.header(index, nth))
+    /// Shows the headers of the message at `index`, in order.
+    pub fn headers<'a>(&'a self, index: usize, each: &mut dyn FnMut(Header<'a>)) {
+        self.records.headers(index, each);
+    }
+
+    /// The records as what they are, for the client that fetched them.
+    pub fn records<T: Records>(&self) -> Option<&T> {
+        let records: &dyn Any = &*self.records;
+        records.downcast_ref()
     }
 }
 
-/// A header of ours, shared by all answers that carry it.
-pub type OwnHeaders = Arc<[(&'static str, Vec<u8>)]>;
+/// Headers of ours: the same for many answers.
+pub type OwnHeaders = Vec<(&'static str, Vec<u8>)>;
 
-/// Which headers of a request a record of ours carries on.
+/// Which headers of a request a record of ours carries on, byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copied {
     None,
-    /// Those that may stand in an answer, see [`AnswerHeaders::is_copied`].
+    /// Those that may stand in an answer: see [`CopyRule`].
     Answer,
     /// All of them: dead letters.
     All,
 }
 
 /// The headers of one answer: some of its request's, then ours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct AnswerHeaders {
     /// Which of the request's.
     pub copied: Copied,
-    /// What we say.
-    pub own: OwnHeaders,
+    /// What we say: index in [`Answers::headers`].
+    pub own: usize,
 }
 
-impl AnswerHeaders {
-    /// Whether a request's header stands in its answer, byte for byte. What describes the request alone does not: its
-    /// content, its budget, where its answer goes, and what we say ourselves.
-    pub fn is_copied(name: &str) -> bool {
-        const NEVER: [&str; 10] = [
-            "inference-header-content-length",
-            "timeout-ms",
-            "kafka_replytopic",
-            "kafka_replypartition",
-            "reply-to",
-            "__typeid__",
-            "status",
-            "model-name",
-            "model-version",
-            "model-digest",
-        ];
+/// Which of a request's headers stand in its answer: all but those that describe the request alone (its content, its budget,
+/// its model, where its answer goes) and those that we write ourselves.
+#[derive(Debug, Default)]
+pub struct CopyRule {
+    /// Names of headers that mean something to us, beside those that nobody can rename.
+    configured: Vec<String>,
+}
+
+impl CopyRule {
+    const NEVER: [&str; 10] = [
+        "inference-header-content-length",
+        "timeout-ms",
+        "kafka_replytopic",
+        "kafka_replypartition",
+        "reply-to",
+        "__typeid__",
+        "status",
+        "model-name",
+        "model-version",
+        "model-digest",
+    ];
+
+    /// A rule that leaves these behind, too, in any case.
+    pub fn without(configured: Vec<String>) -> Self {
+        Self { configured }
+    }
+
+    /// Whether a header of this name stands in the answer.
+    pub fn copies(&self, name: &[u8]) -> bool {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         let starts_with =
-            |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-        !(starts_with("content-") || starts_with("ce_") || NEVER.iter().any(|never| name.eq_ignore_ascii_case(never)))
+            |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
+        !(starts_with("content-")
+            || starts_with("ce_")
+            || Self::NEVER.iter().any(|never| is(never))
+            || self.configured.iter().any(|name| is(name)))
     }
 }
 
@@ -203,6 +226,10 @@ pub struct Answers {
     pub buffer: Vec<u8>,
     /// One entry a record.
     pub entries: Vec<Answer>,
+    /// Headers of ours, each set once, however many records carry it.
+    pub headers: Vec<OwnHeaders>,
+    /// Which of a request's headers stand in its answer.
+    pub copied: Arc<CopyRule>,
 }
 
 impl Answers {
@@ -236,11 +263,15 @@ mod tests {
 
     #[test]
     fn headers_that_describe_the_request_alone_are_not_copied() {
-        for name in ["Content-Type", "content-encoding", "ce_id", "Timeout-Ms", "kafka_replyTopic", "__TypeId__"] {
-            assert!(!AnswerHeaders::is_copied(name), "{name}");
+        let rule = CopyRule::without(vec!["X-Budget".to_owned()]);
+        for name in
+            ["Content-Type", "content-encoding", "ce_id", "Timeout-Ms", "kafka_replyTopic", "__TypeId__", "x-budget"]
+        {
+            assert!(!rule.copies(name.as_bytes()), "{name}");
         }
-        for name in ["traceparent", "tenant", "kafka_correlationId", "correlation-id", "x-request-id", "ä"] {
-            assert!(AnswerHeaders::is_copied(name), "{name}");
+        for name in ["traceparent", "tenant", "kafka_correlationId", "correlation-id", "x-request-id", "ä", "\0", "ce"]
+        {
+            assert!(rule.copies(name.as_bytes()), "{name}");
         }
     }
 }

@@ -1,12 +1,13 @@
 //! From groups to answers: one record for each request, written into one buffer; for undecodable messages a dead letter, too.
 //!
-//! Guarantee: every request of a group, and every refused message, gets exactly one answer, keyed by its id.
+//! Guarantee: every request of a group, and every refused message, gets exactly one answer, keyed by its id. Nothing is
+//! allocated for one request; the headers that we write ourselves are made once for all answers alike.
 
 use std::sync::Arc;
 
 use super::{Refused, json};
 use crate::{
-    broker::{Answer, AnswerHeaders, Answers, Chunk, Copied, OwnHeaders},
+    broker::{Answer, AnswerHeaders, Answers, Chunk, Copied, CopyRule, OwnHeaders},
     error::{ErrorCode, RequestError},
     request::{Form, Group, Ids, Request, RequestId},
     tensor::{Column, Name},
@@ -33,6 +34,31 @@ pub struct Outlet {
     pub dead_letters: Option<usize>,
     /// Which answers have headers.
     pub headers: HeaderPolicy,
+    /// Which of a request's headers stand in its answer.
+    pub copied: Arc<CopyRule>,
+}
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// Index of the message in the chunk.
+    pub message: usize,
+    /// The request's id.
+    pub id: RequestId,
+    /// Whether its record has any headers.
+    pub has_headers: bool,
+}
+
+impl From<&Request> for Caller {
+    fn from(request: &Request) -> Self {
+        Self { message: request.message, id: request.id, has_headers: request.has_headers }
+    }
+}
+
+impl From<&Refused> for Caller {
+    fn from(refused: &Refused) -> Self {
+        Self { message: refused.message, id: refused.id, has_headers: refused.has_headers }
+    }
 }
 
 /// Which bytes made an answer.
@@ -49,7 +75,10 @@ pub struct Encoder<'a> {
     topics: &'a [(Name, usize)],
     ids: &'a Ids,
     outlet: &'a Outlet,
+    model: Option<Model<'a>>,
     answers: Answers,
+    /// Our headers by the status that they state: index in the answers' sets.
+    prepared: Vec<(&'static str, usize)>,
 }
 
 impl<'a> Encoder<'a> {
@@ -64,9 +93,19 @@ impl<'a> Encoder<'a> {
         outlet: &'a Outlet,
         requests: usize,
     ) -> Self {
-        let buffer = Vec::with_capacity(requests * Self::USUAL_ANSWER);
-        let answers = Answers { buffer, entries: Vec::with_capacity(requests) };
-        Self { chunk, topics, ids, outlet, answers }
+        let answers = Answers {
+            buffer: Vec::with_capacity(requests * Self::USUAL_ANSWER),
+            entries: Vec::with_capacity(requests),
+            headers: Vec::new(),
+            copied: Arc::clone(&outlet.copied),
+        };
+        Self { chunk, topics, ids, outlet, model: None, answers, prepared: Vec::new() }
+    }
+
+    /// The model that the answers name: the last one that ran, or would have.
+    #[must_use]
+    pub fn naming(self, model: Option<Model<'a>>) -> Self {
+        Self { model, ..self }
     }
 
     /// The records to publish.
@@ -74,16 +113,16 @@ impl<'a> Encoder<'a> {
         self.answers
     }
 
-    /// Answers every request of a group; `model` is the last one that ran, or would have.
-    pub fn group(&mut self, group: &Group, model: Option<Model<'_>>) {
-        let mut results = model.map(|model| Results::new(group, model));
+    /// Answers every request of a group.
+    pub fn group(&mut self, group: &Group) {
+        let mut results = self.model.map(|model| Results::new(group, model));
         for request in &group.requests {
             match (&request.failure, results.as_mut()) {
-                (Some(error), _) => self.error(request.message, request.id, request.has_headers, model, error),
+                (Some(error), _) => self.error(request.into(), error),
                 (None, Some(results)) => self.result(results, request),
                 (None, None) => {
                     let error = RequestError::new(ErrorCode::Internal, "no model ran for this request");
-                    self.error(request.message, request.id, request.has_headers, None, &error);
+                    self.error(request.into(), &error);
                 }
             }
         }
@@ -94,48 +133,57 @@ impl<'a> Encoder<'a> {
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
         results.write(&mut self.answers.buffer, id, request);
+        let value = Some(start..self.answers.buffer.len());
         let wants_headers = match self.outlet.headers {
             HeaderPolicy::Auto => request.has_headers,
             HeaderPolicy::Always => true,
             HeaderPolicy::Never => false,
         };
-        let headers = wants_headers.then(|| AnswerHeaders {
-            copied: if request.has_headers { Copied::Answer } else { Copied::None },
-            own: results.headers(),
-        });
-        let value = Some(start..self.answers.buffer.len());
+        let headers = wants_headers.then(|| self.headers("OK", request.has_headers));
         let topic = self.outlet.results;
         self.answers.entries.push(Answer { topic, message: request.message, key: Some(key), value, headers });
     }
 
     /// Answers a message that could not be decoded; an invalid one also becomes a dead letter.
     pub fn refused(&mut self, refused: &Refused) {
-        self.error(refused.message, refused.id, refused.has_headers, None, &refused.error);
+        self.error(refused.into(), &refused.error);
+        if refused.error.code() == ErrorCode::InvalidRequest {
+            self.dead_letter(refused.message, &refused.error);
+        }
     }
 
     /// Answers one request with an error.
-    pub fn error(
-        &mut self,
-        message: usize,
-        id: RequestId,
-        has_headers: bool,
-        model: Option<Model<'_>>,
-        error: &RequestError,
-    ) {
-        let id = self.ids.text(id);
+    pub fn error(&mut self, caller: Caller, error: &RequestError) {
+        let id = self.ids.text(caller.id);
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
         json::write_error(&mut self.answers.buffer, id, error);
-        let headers = (self.outlet.headers != HeaderPolicy::Never).then(|| AnswerHeaders {
-            copied: if has_headers { Copied::Answer } else { Copied::None },
-            own: error_headers(error.code(), model),
-        });
         let value = Some(start..self.answers.buffer.len());
+        let wants_headers = self.outlet.headers != HeaderPolicy::Never;
+        let headers = wants_headers.then(|| self.headers(error.code().as_str(), caller.has_headers));
         let topic = self.outlet.results;
-        self.answers.entries.push(Answer { topic, message, key: Some(key), value, headers });
-        if error.code() == ErrorCode::InvalidRequest {
-            self.dead_letter(message, error);
+        self.answers.entries.push(Answer { topic, message: caller.message, key: Some(key), value, headers });
+    }
+
+    /// The headers of an answer with this status.
+    fn headers(&mut self, status: &'static str, has_headers: bool) -> AnswerHeaders {
+        let copied = if has_headers { Copied::Answer } else { Copied::None };
+        let found = self.prepared.iter().find(|(prepared, _)| *prepared == status).map(|(_, own)| *own);
+        let own = found.unwrap_or_else(|| self.prepare(status));
+        AnswerHeaders { copied, own }
+    }
+
+    fn prepare(&mut self, status: &'static str) -> usize {
+        let mut own: OwnHeaders =
+            vec![("content-type", b"application/json".to_vec()), ("status", status.as_bytes().to_vec())];
+        if let Some(Model { name, version, digest }) = self.model {
+            let said = [("model-name", name), ("model-version", version), ("model-digest", digest)];
+            own.extend(said.map(|(header, value)| (header, value.as_bytes().to_vec())));
         }
+        self.answers.headers.push(own);
+        let index = self.answers.headers.len() - 1;
+        self.prepared.push((status, index));
+        index
     }
 
     /// The message, byte for byte, with its origin in headers.
@@ -154,7 +202,8 @@ impl<'a> Encoder<'a> {
             ("dead-letter-reason", error.message().to_owned()),
         ];
         let own = own.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-        let headers = Some(AnswerHeaders { copied: Copied::All, own });
+        self.answers.headers.push(own);
+        let headers = Some(AnswerHeaders { copied: Copied::All, own: self.answers.headers.len() - 1 });
         self.answers.entries.push(Answer { topic, message: index, key, value, headers });
     }
 }
@@ -167,13 +216,12 @@ struct Results<'a> {
     model: Model<'a>,
     tensors: Option<json::Writer<'a>>,
     rows: Option<json::Writer<'a>>,
-    headers: Option<OwnHeaders>,
 }
 
 impl<'a> Results<'a> {
     fn new(group: &'a Group, model: Model<'a>) -> Self {
         let columns = group.columns.iter().filter(|column| column.answer).collect();
-        Self { columns, single: group.is_single(), model, tensors: None, rows: None, headers: None }
+        Self { columns, single: group.is_single(), model, tensors: None, rows: None }
     }
 
     fn write(&mut self, out: &mut Vec<u8>, id: &str, request: &Request) {
@@ -194,29 +242,4 @@ impl<'a> Results<'a> {
             slot.get_or_insert_with(|| json::Writer::new(name, version, self.columns.iter().copied(), request.form));
         writer.write(out, id, parameters, rows);
     }
-
-    fn headers(&mut self) -> OwnHeaders {
-        Arc::clone(self.headers.get_or_insert_with(|| result_headers(self.model)))
-    }
-}
-
-fn result_headers(model: Model<'_>) -> OwnHeaders {
-    Arc::new([
-        ("content-type", b"application/json".to_vec()),
-        ("status", b"OK".to_vec()),
-        ("model-name", model.name.as_bytes().to_vec()),
-        ("model-version", model.version.as_bytes().to_vec()),
-        ("model-digest", model.digest.as_bytes().to_vec()),
-    ])
-}
-
-fn error_headers(code: ErrorCode, model: Option<Model<'_>>) -> OwnHeaders {
-    let mut headers =
-        vec![("content-type", b"application/json".to_vec()), ("status", code.as_str().as_bytes().to_vec())];
-    if let Some(model) = model {
-        headers.push(("model-name", model.name.as_bytes().to_vec()));
-        headers.push(("model-version", model.version.as_bytes().to_vec()));
-        headers.push(("model-digest", model.digest.as_bytes().to_vec()));
-    }
-    headers.into()
 }

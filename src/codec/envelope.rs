@@ -3,7 +3,7 @@
 use std::{str::from_utf8, time::Duration};
 
 use crate::{
-    broker::{Chunk, Message},
+    broker::{Chunk, CopyRule, Message},
     error::{ErrorCode, RequestError},
     request::{Ids, Request, RequestId},
 };
@@ -31,6 +31,14 @@ impl Default for HeaderNames {
     }
 }
 
+impl HeaderNames {
+    /// Which headers stand in an answer: not those that are read here, whatever their names, but for the request's id.
+    pub fn copy_rule(&self) -> CopyRule {
+        let Self { model, version, timeout, request_id: _, reply_topic } = self;
+        CopyRule::without([model, version, timeout, reply_topic].into_iter().flatten().cloned().collect())
+    }
+}
+
 /// The headers of a record that mean something to us.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Envelope<'a> {
@@ -53,19 +61,22 @@ impl<'a> Envelope<'a> {
     pub fn read(chunk: &'a Chunk, message: usize, names: &HeaderNames) -> (Self, Result<(), RequestError>) {
         let mut envelope = Self::default();
         let mut verdict = Ok(());
-        for header in chunk.headers(message) {
+        chunk.headers(message, &mut |header| {
             envelope.has_headers = true;
             if let Err(error) = envelope.take(header.name, header.value.unwrap_or_default(), names) {
                 verdict = Err(error);
             }
-        }
+        });
         (envelope, verdict)
     }
 
-    fn take(&mut self, name: &str, value: &'a [u8], names: &HeaderNames) -> Result<(), RequestError> {
-        let is = |ours: &[String]| ours.iter().any(|ours| name.eq_ignore_ascii_case(ours));
-        let invalid = |why: &str| Err(RequestError::new(ErrorCode::InvalidRequest, format!("header `{name}` {why}")));
-        let slot = if name.eq_ignore_ascii_case("content-type") {
+    fn take(&mut self, name: &[u8], value: &'a [u8], names: &HeaderNames) -> Result<(), RequestError> {
+        let is = |ours: &[String]| ours.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()));
+        let invalid = |why: &str| {
+            let why = format!("header `{}` {why}", String::from_utf8_lossy(name));
+            Err(RequestError::new(ErrorCode::InvalidRequest, why))
+        };
+        let slot = if name.eq_ignore_ascii_case(b"content-type") {
             &mut self.content_type
         } else if is(&names.model) {
             &mut self.model

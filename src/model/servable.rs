@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -22,6 +22,18 @@ use crate::{
 pub struct ServableId {
     pub name: Name,
     pub version: u64,
+}
+
+impl ServableId {
+    /// A sentence for callers: the version's `folder` is called by its model and version in it. Where a worker keeps its
+    /// models is the business of its operator alone.
+    pub fn without_folder(&self, folder: &Path, sentence: &str) -> String {
+        let called = self.to_string();
+        let shown = folder.to_string_lossy();
+        // The runtime names files by where they really lie.
+        let real = folder.canonicalize().map_or_else(|_| shown.to_string(), |real| real.to_string_lossy().into_owned());
+        sentence.replace(&real, &called).replace(&*shown, &called)
+    }
 }
 
 impl std::fmt::Display for ServableId {

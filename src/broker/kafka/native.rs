@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    ffi::{CStr, CString, c_void},
+    ffi::{CStr, CString},
     ptr,
     sync::{Arc, Weak},
     time::Duration,
@@ -20,11 +20,15 @@ use rdkafka::{
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
-use crate::broker::{Header, Message, Records};
+use records::Record;
 
+pub use headers::HeaderList;
 pub use produce::{Outgoing, OutputTopic};
+pub use records::NativeRecords;
 
+mod headers;
 mod produce;
+mod records;
 
 /// Keeps a client alive for as long as memory of its own is in use.
 type Keep = Arc<dyn Send + Sync>;
@@ -134,12 +138,6 @@ pub struct Batch {
     pub bytes: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Record {
-    raw: *mut sys::rd_kafka_message_t,
-    topic: usize,
-}
-
 impl DataQueue {
     /// A queue beside `consumer`'s own; `topics` are its request topics in order.
     pub fn new<C: ConsumerContext + 'static>(consumer: &Arc<BaseConsumer<C>>, topics: &[String]) -> Self {
@@ -211,7 +209,7 @@ impl DataQueue {
     /// The batch as records that keep their client alive.
     pub fn records(&self, batch: &mut Batch) -> NativeRecords {
         batch.bytes = 0;
-        NativeRecords { records: std::mem::take(&mut batch.records), _keep: Arc::clone(&self.keep) }
+        NativeRecords::new(std::mem::take(&mut batch.records), Arc::clone(&self.keep))
     }
 }
 
@@ -236,77 +234,6 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        destroy(&self.records);
-    }
-}
-
-fn destroy(records: &[Record]) {
-    for record in records {
-        // SAFETY: the records of a batch are live and owned by it alone.
-        unsafe { sys::rd_kafka_message_destroy(record.raw) }
-    }
-}
-
-/// Records where librdkafka put them.
-pub struct NativeRecords {
-    records: Vec<Record>,
-    /// Dropped after the records.
-    _keep: Keep,
-}
-
-// SAFETY: a fetched message is not changed by the client any more; its headers are parsed on first access, which the
-// journey does on one thread at a time: a chunk is decoded by its task, and published after that by the same task.
-unsafe impl Send for NativeRecords {}
-// SAFETY: as above; `header` is the one call that writes to the message, and a chunk is only ever read by its own task.
-unsafe impl Sync for NativeRecords {}
-
-/// A C array as a slice; `None` where the pointer is null.
-unsafe fn bytes<'a>(start: *const c_void, len: usize) -> Option<&'a [u8]> {
-    // SAFETY: the caller says that `start` is null or points to `len` bytes that live for `'a`.
-    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) })
-}
-
-impl Records for NativeRecords {
-    fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    fn message(&self, index: usize) -> Message<'_> {
-        let record = self.records[index];
-        // SAFETY: the message is live as long as `self`.
-        unsafe {
-            let message = &*record.raw;
-            Message {
-                topic: record.topic,
-                partition: message.partition,
-                offset: message.offset,
-                timestamp: sys::rd_kafka_message_timestamp(record.raw, ptr::null_mut()),
-                key: bytes(message.key, message.key_len),
-                payload: bytes(message.payload, message.len),
-            }
-        }
-    }
-
-    fn header(&self, index: usize, nth: usize) -> Option<Header<'_>> {
-        let raw = self.records[index].raw;
-        let mut headers = ptr::null_mut();
-        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-        // SAFETY: the message is live; the headers, their names and values live as long as it.
-        unsafe {
-            if sys::rd_kafka_message_headers(raw, &mut headers) != OK
-                || sys::rd_kafka_header_get_all(headers, nth, &mut name, &mut value, &mut size) != OK
-            {
-                return None;
-            }
-            // A name that is no UTF-8 can be none of ours and cannot be copied as text; it is passed over by this name.
-            let name = CStr::from_ptr(name).to_str().unwrap_or("content-unreadable-name");
-            Some(Header { name, value: bytes(value, size) })
-        }
-    }
-}
-
-impl Drop for NativeRecords {
-    fn drop(&mut self) {
-        destroy(&self.records);
+        records::destroy(&self.records);
     }
 }

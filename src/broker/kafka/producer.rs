@@ -27,7 +27,7 @@ use tokio::sync::{RwLock, oneshot};
 
 use super::{
     context::{ClientLog, FatalError, Reach, log_through},
-    native::{Outgoing, OutputTopic},
+    native::{HeaderList, NativeRecords, Outgoing, OutputTopic},
 };
 use crate::{
     broker::{Answer, AnswerHeaders, Answers, Chunk, Copied},
@@ -208,29 +208,44 @@ type Refused = (usize, RDKafkaErrorCode);
 
 fn offer_with_headers(topic: &OutputTopic, chunk: &Chunk, batch: &Arc<Batch>, run: &[usize]) -> Vec<Refused> {
     let mut refused = Vec::new();
-    for &index in run {
+    let mut scratch = Vec::new();
+    for (position, &index) in run.iter().enumerate() {
         let answer = &batch.answers.entries[index];
-        let headers = answer.headers.as_ref().map(|headers| all_headers(chunk, answer, headers));
-        // SAFETY: the batch owns the bytes and lives until its last report; the headers are copied.
-        let taken = unsafe { topic.produce(batch.outgoing(index), headers.into_iter().flatten(), batch.opaque()) };
-        if let Err(error) = taken {
-            refused.push((index, error));
+        let headers = headers_of(chunk, &batch.answers, answer, &mut scratch);
+        // SAFETY: the batch owns the bytes and lives until its last report.
+        let taken = unsafe { topic.produce(batch.outgoing(index), headers, batch.opaque()) };
+        match taken {
+            Ok(()) => {}
+            Err(RDKafkaErrorCode::QueueFull) => {
+                refused.extend(run[position..].iter().map(|&index| (index, RDKafkaErrorCode::QueueFull)));
+                break;
+            }
+            Err(error) => refused.push((index, error)),
         }
     }
     refused
 }
 
 /// The headers of an answer: those of its request, then ours.
-fn all_headers<'a>(
-    chunk: &'a Chunk,
-    answer: &Answer,
-    headers: &'a AnswerHeaders,
-) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> {
-    let theirs = (headers.copied != Copied::None).then(|| chunk.headers(answer.message)).into_iter().flatten();
-    theirs
-        .filter(|header| headers.copied == Copied::All || AnswerHeaders::is_copied(header.name))
-        .map(|header| (header.name, header.value))
-        .chain(headers.own.iter().map(|(name, value)| (*name, Some(value.as_slice()))))
+fn headers_of(chunk: &Chunk, answers: &Answers, answer: &Answer, scratch: &mut Vec<u8>) -> HeaderList {
+    let Some(AnswerHeaders { copied, own }) = answer.headers else { return HeaderList::with_room(0) };
+    let own = &answers.headers[own];
+    let theirs = match chunk.records::<NativeRecords>() {
+        _ if copied == Copied::None => None,
+        // SAFETY: headers are read while a chunk is decoded, which is over when it is answered.
+        Some(records) => unsafe { records.take_headers(answer.message) },
+        None => {
+            let mut list = HeaderList::with_room(own.len());
+            chunk.headers(answer.message, &mut |header| list.push(header.name, header.value));
+            Some(list)
+        }
+    };
+    let mut headers = theirs.unwrap_or_else(|| HeaderList::with_room(own.len()));
+    if copied == Copied::Answer {
+        headers.retain(scratch, |name| answers.copied.copies(name));
+    }
+    own.iter().for_each(|(name, value)| headers.push(name.as_bytes(), Some(value)));
+    headers
 }
 
 /// Records on their way to the broker. Every record's delivery report carries a pointer to it; together the reports own one

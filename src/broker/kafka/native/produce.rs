@@ -13,7 +13,7 @@ use rdkafka::{
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
-use super::Keep;
+use super::{HeaderList, Keep};
 
 /// Lets the client's partitioner choose (`RD_KAFKA_PARTITION_UA`).
 const UNASSIGNED: i32 = -1;
@@ -105,11 +105,11 @@ impl OutputTopic {
     /// The client's error if the record was not taken.
     ///
     /// # Safety
-    /// As [`Self::produce_batch`]; the headers are copied.
-    pub unsafe fn produce<'a>(
+    /// As [`Self::produce_batch`].
+    pub unsafe fn produce(
         &self,
         record: Outgoing<'_>,
-        headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+        headers: HeaderList,
         opaque: *mut c_void,
     ) -> Result<(), RDKafkaErrorCode> {
         use sys::{rd_kafka_vtype_t as vtype, rd_kafka_vu_s__bindgen_ty_1 as Value};
@@ -118,29 +118,24 @@ impl OutputTopic {
             Value { mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size } }
         };
         let vu = |vtype, u| sys::rd_kafka_vu_t { vtype, u };
+        let arguments = [
+            vu(vtype::RD_KAFKA_VTYPE_RKT, Value { rkt: self.topic }),
+            vu(vtype::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: 0 }),
+            vu(vtype::RD_KAFKA_VTYPE_VALUE, mem(record.value)),
+            vu(vtype::RD_KAFKA_VTYPE_KEY, mem(record.key)),
+            vu(vtype::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: opaque }),
+            vu(vtype::RD_KAFKA_VTYPE_HEADERS, Value { headers: headers.raw() }),
+        ];
         // SAFETY: the headers are ours until the call takes them, which it does unless it fails; everything else lives at
         // least as long as the call, and key and value as long as the caller says.
         unsafe {
-            let list = sys::rd_kafka_headers_new(8);
-            for (name, value) in headers {
-                let (start, len) = pointer(value);
-                sys::rd_kafka_header_add(list, name.as_ptr().cast(), name.len() as isize, start, len as isize);
-            }
-            let arguments = [
-                vu(vtype::RD_KAFKA_VTYPE_RKT, Value { rkt: self.topic }),
-                vu(vtype::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: 0 }),
-                vu(vtype::RD_KAFKA_VTYPE_VALUE, mem(record.value)),
-                vu(vtype::RD_KAFKA_VTYPE_KEY, mem(record.key)),
-                vu(vtype::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: opaque }),
-                vu(vtype::RD_KAFKA_VTYPE_HEADERS, Value { headers: list }),
-            ];
             let error = sys::rd_kafka_produceva(self.client, arguments.as_ptr(), arguments.len());
             if error.is_null() {
+                std::mem::forget(headers);
                 return Ok(());
             }
             let code = sys::rd_kafka_error_code(error);
             sys::rd_kafka_error_destroy(error);
-            sys::rd_kafka_headers_destroy(list);
             Err(code.into())
         }
     }
