@@ -22,8 +22,10 @@ use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
 use crate::broker::{Header, Message, Records};
 
+pub use events::EventQueue;
 pub use produce::{Outgoing, OutputTopic};
 
+mod events;
 mod produce;
 
 /// Keeps a client alive for as long as memory of its own is in use.
@@ -157,6 +159,12 @@ impl DataQueue {
     /// What lets partitions deliver into this queue.
     pub fn forwarding(&self) -> Forwarding {
         Forwarding(Arc::downgrade(&self.queue))
+    }
+
+    /// Records, and errors in the place of records, that could be taken without waiting.
+    pub fn len(&self) -> usize {
+        // SAFETY: the queue is live.
+        unsafe { sys::rd_kafka_queue_length(self.queue.queue) }
     }
 
     /// Adds up to `most` records to `batch`, waiting up to `wait` for the first one if there is none.
