@@ -1,8 +1,8 @@
 //! The composition root: the one place that builds every part of a worker, runs it, and takes it down again.
 //!
 //! Threads: one consumer (serves the group, takes chunks), one for delivery reports, one for each session of each model, one
-//! for the admin endpoint, and the compute pool, on which every chunk is a task. Nothing that computes runs where it could
-//! delay the group, the admin endpoint or a model.
+//! for the admin endpoint, and the compute pool, on which every chunk is a task; [`layout`] says how many. Nothing that
+//! computes for longer than a wake-up takes runs where it could delay the group, the admin endpoint or a model.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,13 +32,17 @@ use crate::{
     worker::Worker,
 };
 use events::Events;
+use layout::Layout;
 use shutdown::Shutdown;
+use tasks::Tasks;
 
 mod events;
+mod layout;
 mod models;
 pub mod online;
 mod pipelines;
 pub mod shutdown;
+mod tasks;
 
 /// What the shutdown keeps back for the commit and the farewell to the group.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -78,7 +82,9 @@ impl App {
         let started = Instant::now();
         let Settings { server, pipelines } = settings;
         let kafka = kafka_settings(&server);
+        let layout = Layout::of(&server);
         let compute = runtime::Builder::new_multi_thread()
+            .worker_threads(layout.compute)
             .thread_name("compute")
             .enable_all()
             .build()
@@ -86,7 +92,7 @@ impl App {
         let status = Arc::new(Status::new(pipelines::statuses(&pipelines)));
         let admin = AdminServer::start(server.admin.listen, Arc::clone(&status), metrics)?;
         tracing::info!(address = %admin.local_addr(), "admin endpoint");
-        let models = models::load(&server, &pipelines)?;
+        let models = models::load(&server, &pipelines, &layout)?;
         status.set_models(models::statuses(&models));
         let names = TopicNames::of(&pipelines);
         {
@@ -121,7 +127,8 @@ impl App {
         let patience = Duration::from(self.server.shutdown_timeout).saturating_sub(FAREWELL).max(FAREWELL);
         let (failures, mut failed) = mpsc::unbounded_channel();
         let (worker, status) = (Arc::clone(&self.worker), Arc::clone(&self.status));
-        let events = Events::new(worker, self.compute.handle().clone(), failures, status, self.started);
+        let tasks = Tasks::new(self.compute.handle().clone(), self.topics.len());
+        let events = Events::new(worker, tasks, failures, status, self.started);
         let options = consumer_options(&self.server, &self.topics, patience);
         let ahead = options.in_flight.bytes;
         let consumer = KafkaConsumer::new(&self.kafka.consumer(ahead), options, Arc::new(events), self.reach)
@@ -164,6 +171,7 @@ fn consumer_options(server: &ServerConfig, topics: &[String], patience: Duration
         chunk: Load { messages: limits.chunk_messages.get(), bytes: limits.chunk_bytes.bytes() },
         in_flight: Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() },
         commit_interval: server.kafka.commit_interval.into(),
+        linger: server.kafka.linger.into(),
         drain_timeout: patience,
     }
 }

@@ -8,8 +8,9 @@ use std::{
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::{runtime, sync::mpsc};
+use tokio::sync::mpsc;
 
+use super::tasks::Tasks;
 use crate::{
     admin::Status,
     broker::{
@@ -24,7 +25,7 @@ use crate::{
 /// The consumer's surroundings.
 pub struct Events {
     worker: Arc<Worker>,
-    compute: runtime::Handle,
+    tasks: Tasks,
     failures: mpsc::UnboundedSender<WorkerError>,
     status: Arc<Status>,
     metrics: WorkerMetrics,
@@ -34,17 +35,16 @@ pub struct Events {
 }
 
 impl Events {
-    /// Chunks become tasks of `worker` on `compute`; what makes one fail goes to `failures`. `started` is when the process
-    /// began.
+    /// Chunks become `tasks` of `worker`; what makes one fail goes to `failures`. `started` is when the process began.
     pub fn new(
         worker: Arc<Worker>,
-        compute: runtime::Handle,
+        tasks: Tasks,
         failures: mpsc::UnboundedSender<WorkerError>,
         status: Arc<Status>,
         started: Instant,
     ) -> Self {
         let (metrics, lag) = (WorkerMetrics::new(), Mutex::default());
-        Self { worker, compute, failures, status, metrics, lag, started, ready: Once::new() }
+        Self { worker, tasks, failures, status, metrics, lag, started, ready: Once::new() }
     }
 }
 
@@ -54,7 +54,9 @@ impl ConsumerEvents for Events {
         self.metrics.chunk(chunk.len(), chunk.bytes());
         self.metrics.in_flight(in_flight.messages, in_flight.bytes);
         let (worker, failures) = (Arc::clone(&self.worker), self.failures.clone());
-        self.compute.spawn(async move {
+        // A chunk is mostly of one topic; the first message's stands for all.
+        let (topic, bytes) = (chunk.message(0).topic, chunk.bytes());
+        self.tasks.begin(topic, bytes, async move {
             let milled = AssertUnwindSafe(worker.mill(&chunk)).catch_unwind().await;
             let failure = match milled {
                 Ok(Ok(())) => return ticket.ack(),

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
 
+use super::layout::{self, Layout, Sessions};
 use crate::{
     admin::{ModelState, ModelStatus},
     backend::onnx::SessionOptions,
@@ -23,10 +24,10 @@ use crate::{
     worker::Worker,
 };
 
-/// Loads every version that should be in service. A model that cannot be loaded stops nothing.
-pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig]) -> anyhow::Result<Arc<Manager>> {
+/// Loads every version that should be in service, its sessions as `layout` has it. A model that cannot be loaded stops nothing.
+pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig], layout: &Layout) -> anyhow::Result<Arc<Manager>> {
     let store = LocalStore::open(&server.models.repository)?;
-    let manager = Arc::new(Manager::default());
+    let mut aspired = Vec::new();
     for name in served(server, pipelines, &store)? {
         let versions = versions(server, pipelines, &store, &name)?;
         if versions.is_empty() {
@@ -37,11 +38,25 @@ pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig]) -> anyhow::Resu
         }
         for version in versions {
             let id = ServableId { name: name.clone(), version };
-            let Some(folder) = store.version_folder(&name, version) else { continue };
-            manager.set(&id, load_one(&id, &folder, server));
+            aspired.extend(store.version_folder(&name, version).map(|folder| (id, folder)));
         }
     }
+    let (manager, mut threads) = (Arc::new(Manager::default()), Vec::new());
+    for (id, folder) in &aspired {
+        let sessions = layout.sessions(layout::bytes_in(folder), aspired.len());
+        threads.push(sessions);
+        manager.set(id, load_one(id, folder, server, sessions));
+    }
+    report(layout, &threads);
     Ok(manager)
+}
+
+/// One line on all threads that compute.
+fn report(layout: &Layout, models: &[Sessions]) {
+    let sessions: usize = models.iter().map(|sessions| sessions.count).sum();
+    let inference: usize = models.iter().map(|sessions| sessions.count * sessions.threads).sum();
+    let Layout { cores, compute, .. } = *layout;
+    tracing::info!(cores, compute, models = models.len(), sessions, inference, "threads");
 }
 
 /// The versions of a model that should be in service.
@@ -73,17 +88,19 @@ pub fn absent(settings: &Settings, store: &LocalStore) -> Vec<String> {
     names.into_iter().filter_map(sentence).collect()
 }
 
-fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig) -> State {
+fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig, sessions: Sessions) -> State {
     let (started, metrics) = (Instant::now(), LoadMetrics::new(&id.name));
     let loaded = ModelConfig::read(folder).and_then(|model| {
-        let options = load_options(id, server, model);
+        let options = load_options(id, server, sessions, model);
         loader::load(id.clone(), folder, &options, observer(id)).map_err(|error| error.to_string())
     });
     match loaded {
         Ok(servable) => {
             metrics.loaded(started.elapsed());
             let batching = servable.batching.reason.as_str();
-            tracing::info!(model = %id, digest = servable.digest, batching, took = ?started.elapsed(), "model loaded");
+            let Sessions { count, threads } = sessions;
+            let (digest, took) = (servable.digest.as_str(), started.elapsed());
+            tracing::info!(model = %id, digest, batching, sessions = count, threads, ?took, "model loaded");
             State::Available(Arc::new(servable))
         }
         Err(error) => {
@@ -94,11 +111,11 @@ fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig) -> State {
     }
 }
 
-fn load_options(id: &ServableId, server: &ServerConfig, model: ModelConfig) -> LoadOptions {
+fn load_options(id: &ServableId, server: &ServerConfig, sessions: Sessions, model: ModelConfig) -> LoadOptions {
     let bounds = server.batching.bounds_of(&id.name);
     LoadOptions {
-        sessions: server.inference.sessions.get(),
-        session: SessionOptions { threads: server.inference.threads.get(), optimization: model.optimization },
+        sessions: sessions.count,
+        session: SessionOptions { threads: sessions.threads, optimization: model.optimization },
         batching: model.batching,
         batch: BatchOptions {
             max_batch_size: bounds.max_batch_size.get(),

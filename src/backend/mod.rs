@@ -123,7 +123,7 @@ pub struct Example {
     pub values: Vec<Arc<Elements>>,
 }
 
-/// One loaded copy of a model version. Owned by one thread.
+/// One loaded copy of a model version. Used by one thread at a time.
 pub trait Session: Send {
     /// What it takes and gives.
     fn signature(&self) -> &Signature;

@@ -18,12 +18,13 @@ pub use models::{ModelOverrides, ModelsConfig, Served, VersionPolicy};
 pub use pipeline::{Codec, HeaderPolicy, InputConfig, OutputConfig, PipelineConfig, step_name};
 pub use problem::{ConfigErrors, FileProblem, KeyPath, Problem, Segment};
 pub use schema::{pipeline_schema, server_schema};
-pub use server::{AdminConfig, Delivery, InferenceConfig, LimitsConfig, ServerConfig};
+pub use server::{AdminConfig, ComputeConfig, Delivery, InferenceConfig, LimitsConfig, ServerConfig};
 pub use units::{HumanDuration, HumanSize};
 
 use expand::Environment;
 use read::FileRead;
 
+mod auto;
 mod batching;
 mod document;
 mod expand;

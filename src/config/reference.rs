@@ -207,8 +207,8 @@ mod tests {
         let published = schema::server_schema();
         assert!(!published.contains("\"x-"), "strict validators refuse unknown keywords");
         let schema: Value = serde_json::from_str(&published).unwrap();
-        let threads = schema.pointer("/$defs/InferenceConfig/properties/threads").unwrap();
-        assert_eq!(threads["type"], serde_json::json!(["integer", "string"]));
-        assert_eq!(threads["pattern"], r"\$\{");
+        let messages = schema.pointer("/$defs/LimitsConfig/properties/chunk_messages").unwrap();
+        assert_eq!(messages["type"], serde_json::json!(["integer", "string"]));
+        assert_eq!(messages["pattern"], r"\$\{");
     }
 }

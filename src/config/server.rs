@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    auto::Auto,
     batching::BatchingConfig,
     kafka::KafkaConfig,
     models::ModelsConfig,
@@ -32,6 +33,9 @@ pub struct ServerConfig {
     /// How much may be in flight before no more is taken from Kafka.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// The pool of threads on which requests are decoded and prepared, and answers written.
+    #[serde(default)]
+    pub compute: ComputeConfig,
     /// What a model version may use of this machine.
     #[serde(default)]
     pub inference: InferenceConfig,
@@ -56,6 +60,7 @@ impl ServerConfig {
             models: ModelsConfig::new(repository),
             batching: BatchingConfig::default(),
             limits: LimitsConfig::default(),
+            compute: ComputeConfig::default(),
             inference: InferenceConfig::default(),
             admin: AdminConfig::default(),
             shutdown_timeout: half_a_minute(),
@@ -139,20 +144,24 @@ impl LimitsConfig {
     }
 }
 
-/// What a model version may use of this machine.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+/// The pool of threads on which requests are decoded and prepared, and answers written.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct InferenceConfig {
-    /// The threads that one run may use. More than 1 helps big models on many cores.
-    pub threads: NonZeroUsize,
-    /// The copies of each model version that run side by side. Each takes the memory of the model.
-    pub sessions: NonZeroUsize,
+pub struct ComputeConfig {
+    /// Threads of the pool. `auto`: as many as the process may use cores, by its CPU affinity and its cgroup's CPU limit.
+    pub threads: Auto,
 }
 
-impl Default for InferenceConfig {
-    fn default() -> Self {
-        Self { threads: NonZeroUsize::MIN, sessions: NonZeroUsize::MIN }
-    }
+/// What a model version may use of this machine.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct InferenceConfig {
+    /// The threads that one run may use. More than 1 helps big models on many cores. `auto`: the model's share of the cores,
+    /// divided by its sessions; 1 for small models.
+    pub threads: Auto,
+    /// The copies of each model version that run side by side. Each takes the memory of the model. `auto`: the cores, shared
+    /// out among the models; at most 16, and no more than fit into 64MiB by the size of its files, but at least 1.
+    pub sessions: Auto,
 }
 
 /// Health, readiness and metrics over HTTP.

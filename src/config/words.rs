@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{
+    auto::Auto,
     keywords::{first_type, types},
     units::{HumanDuration, HumanSize},
 };
@@ -15,6 +16,7 @@ pub fn kind(schema: &Value) -> String {
     match schema.get("x-kind").and_then(Value::as_str) {
         Some("duration") => return "a duration such as `5ms`, `30s` or `1h 30m`".to_owned(),
         Some("size") => return "a size such as `512KiB`, `64MiB` or `2GiB`".to_owned(),
+        Some("auto") => return "`auto` or a whole number from 1 up".to_owned(),
         Some("socket-address") => return SOCKET_ADDRESS.to_owned(),
         _ => {}
     }
@@ -76,6 +78,7 @@ pub fn value_problem(schema: &Value, value: &Value, found: &str) -> Option<Strin
         let readable = match kind {
             "duration" => text.parse::<HumanDuration>().is_ok(),
             "size" => text.parse::<HumanSize>().is_ok(),
+            "auto" => text.parse::<Auto>().is_ok(),
             "socket-address" => text.parse::<std::net::SocketAddr>().is_ok(),
             _ => true,
         };

@@ -107,7 +107,8 @@ shutdown_timeout: 30
             "server.yaml:16: batching.target_run_time: must be longer than 0, since every run takes time",
             "server.yaml:17: limits.chunk_bytes: expected a size such as `512KiB`, `64MiB` or `2GiB`, found what \
              `${SECRET}` stands for",
-            "server.yaml:18: inference.threads: expected a whole number, found what `${SECRET}` stands for",
+            "server.yaml:18: inference.threads: expected `auto` or a whole number from 1 up, found what `${SECRET}` \
+             stands for",
             "server.yaml:18: inference.sessions: must be at least 1, found the number 0",
             "server.yaml:19: admin.listen: expected an IP address and a port such as `127.0.0.1:9644` or \
              `[::]:9644`, found the text `localhost:9644`",
@@ -340,7 +341,7 @@ inference: {threads: \"${THREADS}\"}
     assert_eq!(server.kafka.commit_interval, HumanDuration::from_millis(250));
     assert_eq!(server.models.repository, "2", "text stays text, even where it reads as a number");
     assert_eq!(server.limits.in_flight_bytes, HumanSize::from_mib(32));
-    assert_eq!(server.inference.threads.get(), 2);
+    assert_eq!(server.inference.threads.exactly(), Some(2));
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use super::estimate::Estimate;
+
 /// Rows that the first run may have.
 const FIRST: usize = 32;
 
@@ -24,13 +26,21 @@ pub struct Pace {
     /// Nanoseconds a row, as the bits of an `f64`; 0 is unknown.
     cost: AtomicU64,
     limit: AtomicUsize,
+    /// What runs of few rows take: they cost more than their rows.
+    small: Estimate,
 }
 
 impl Pace {
     /// At most `most` rows, and about as many as take `target`.
     pub fn new(most: usize, target: Duration) -> Self {
         let most = most.max(1);
-        Self { most, target, cost: AtomicU64::new(0), limit: AtomicUsize::new(FIRST.min(most)) }
+        Self {
+            most,
+            target,
+            cost: AtomicU64::new(0),
+            limit: AtomicUsize::new(FIRST.min(most)),
+            small: Estimate::default(),
+        }
     }
 
     /// The most rows of the next run; at least 1.
@@ -41,6 +51,16 @@ impl Pace {
     /// What a row has cost of late; zero before the first run.
     pub fn row_cost(&self) -> Duration {
         Duration::from_nanos(self.row_nanos().unwrap_or(0.0) as u64)
+    }
+
+    /// What a run of so many rows is expected to take; `None` while too little is known.
+    pub fn expected(&self, rows: usize) -> Option<Duration> {
+        let by_rows = self.row_nanos()? * rows as f64;
+        let small = self.small.expected();
+        if rows <= FIRST && small.is_none() {
+            return None;
+        }
+        Some(small.unwrap_or_default().max(Duration::from_nanos(by_rows as u64)))
     }
 
     fn row_nanos(&self) -> Option<f64> {
@@ -54,6 +74,9 @@ impl Pace {
     pub fn learn(&self, rows: usize, time: Duration) {
         if rows == 0 {
             return;
+        }
+        if rows <= FIRST {
+            self.small.learn(time);
         }
         let limit = self.limit();
         let observed = time.as_nanos() as f64 / rows as f64;
@@ -104,6 +127,16 @@ mod tests {
             pace.learn(1, Duration::from_nanos(2_050));
         }
         assert!(pace.limit() >= 256, "{}", pace.limit());
+    }
+
+    #[test]
+    fn a_lone_row_is_not_expected_to_cost_what_a_row_of_a_full_run_does() {
+        let pace = Pace::new(512, Duration::from_millis(50));
+        pace.learn(512, Duration::from_millis(6));
+        assert_eq!(pace.expected(1), None, "no small run was seen yet");
+        pace.learn(1, Duration::from_millis(5));
+        assert_eq!(pace.expected(1), Some(Duration::from_millis(5)));
+        assert!(pace.expected(512).unwrap() >= Duration::from_millis(5));
     }
 
     #[test]

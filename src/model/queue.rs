@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    ops::Range,
+    ops::{Deref, DerefMut, Range},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -83,6 +83,12 @@ pub struct Piece {
 pub struct Batch(pub Vec<Piece>);
 
 impl Batch {
+    /// All of one job.
+    pub fn of(job: Job) -> Self {
+        let rows = 0..job.work.total_rows();
+        Self(vec![Piece { job: Arc::new(job), rows }])
+    }
+
     /// Rows of all pieces.
     pub fn rows(&self) -> usize {
         self.0.iter().map(|piece| piece.rows.len()).sum()
@@ -97,24 +103,31 @@ impl Batch {
     }
 }
 
-/// Jobs that wait for a session.
-pub struct Queue {
+/// Jobs that wait for a session, and sessions (`S`) that wait for jobs.
+pub struct Queue<S> {
     delay: Duration,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Waiting<S>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct Waiting {
+struct Waiting<S> {
     jobs: VecDeque<Piece>,
     rows: usize,
+    idle: Vec<S>,
     closed: bool,
 }
 
-impl Queue {
-    /// A queue in which a batch that is not full may wait `delay` for more rows.
-    pub fn new(delay: Duration) -> Self {
-        Self { delay, waiting: Mutex::default(), changed: Condvar::new() }
+/// A session in use; back in its queue when dropped.
+pub struct Busy<'a, S> {
+    queue: &'a Queue<S>,
+    session: Option<S>,
+}
+
+impl<S> Queue<S> {
+    /// A queue in front of `sessions`, in which a batch that is not full may wait `delay` for more rows.
+    pub fn new(sessions: Vec<S>, delay: Duration) -> Self {
+        let waiting = Waiting { jobs: VecDeque::new(), rows: 0, idle: sessions, closed: false };
+        Self { delay, waiting: Mutex::new(waiting), changed: Condvar::new() }
     }
 
     /// Adds a job.
@@ -123,8 +136,11 @@ impl Queue {
         let mut waiting = self.waiting.lock();
         waiting.rows += rows.len();
         waiting.jobs.push_back(Piece { job: Arc::new(job), rows });
+        let can_run = !waiting.idle.is_empty();
         drop(waiting);
-        self.changed.notify_one();
+        if can_run {
+            self.changed.notify_one();
+        }
     }
 
     /// Rows that wait.
@@ -138,8 +154,19 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The next batch of up to `limit` rows; waits for it. `None` once the queue is closed and empty.
-    pub fn next(&self, limit: impl Fn() -> usize) -> Option<Batch> {
+    /// An idle session, for work that need not wait for company, if nothing waits already.
+    pub fn idle(&self) -> Option<Busy<'_, S>> {
+        if !self.delay.is_zero() {
+            return None;
+        }
+        let mut waiting = self.waiting.lock();
+        let session = if waiting.jobs.is_empty() { waiting.idle.pop() } else { None };
+        session.map(|session| Busy { queue: self, session: Some(session) })
+    }
+
+    /// The next batch of up to `limit` rows and a session to run it; waits for both. `None` once the queue is closed and
+    /// empty.
+    pub fn next(&self, limit: impl Fn() -> usize) -> Option<(Batch, Busy<'_, S>)> {
         let mut waiting = self.waiting.lock();
         loop {
             let Some(front) = waiting.jobs.front() else {
@@ -149,16 +176,48 @@ impl Queue {
                 self.changed.wait(&mut waiting);
                 continue;
             };
+            if waiting.idle.is_empty() {
+                self.changed.wait(&mut waiting);
+                continue;
+            }
             let due = front.job.since + self.delay;
             if self.delay.is_zero() || waiting.closed || waiting.rows >= limit() || Instant::now() >= due {
-                return Some(waiting.take(limit()));
+                let session = waiting.idle.pop();
+                return Some((waiting.take(limit()), Busy { queue: self, session }));
             }
             self.changed.wait_until(&mut waiting, due);
         }
     }
 }
 
-impl Waiting {
+impl<S> Deref for Busy<'_, S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        self.session.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<S> DerefMut for Busy<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        self.session.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<S> Drop for Busy<'_, S> {
+    fn drop(&mut self) {
+        let mut waiting = self.queue.waiting.lock();
+        waiting.idle.extend(self.session.take());
+        // Whoever waits came while this session was away; a thread that takes its next batch itself needs no call.
+        let is_awaited = !waiting.jobs.is_empty();
+        drop(waiting);
+        if is_awaited {
+            self.queue.changed.notify_one();
+        }
+    }
+}
+
+impl<S> Waiting<S> {
     /// Takes the front job, or as much of it as a run may have, and the jobs behind it that may join.
     fn take(&mut self, limit: usize) -> Batch {
         let mut batch = Batch(Vec::new());

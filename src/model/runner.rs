@@ -1,4 +1,4 @@
-//! One session on its own thread: runs batches, isolates what makes them fail, hands the outputs back.
+//! One session, used by one thread at a time: runs batches, isolates what makes them fail, hands the outputs back.
 
 use std::{
     ops::Range,
@@ -31,7 +31,7 @@ struct Unit {
 }
 
 impl Runner {
-    /// A runner for `session`, on the thread that calls it.
+    /// A runner for `session`.
     pub fn new(session: Box<dyn Session>, axis: BatchAxis) -> Self {
         Self { session, axis, failed: false }
     }

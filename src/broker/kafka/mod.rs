@@ -7,6 +7,7 @@ pub mod embedded;
 mod group;
 mod native;
 pub mod producer;
+mod reports;
 pub mod settings;
 pub mod topics;
 

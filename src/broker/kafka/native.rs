@@ -22,10 +22,12 @@ use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
 use records::Record;
 
+pub use events::EventQueue;
 pub use headers::HeaderList;
 pub use produce::{Outgoing, OutputTopic};
 pub use records::NativeRecords;
 
+mod events;
 mod headers;
 mod produce;
 mod records;
@@ -155,6 +157,12 @@ impl DataQueue {
     /// What lets partitions deliver into this queue.
     pub fn forwarding(&self) -> Forwarding {
         Forwarding(Arc::downgrade(&self.queue))
+    }
+
+    /// Records, and errors in the place of records, that could be taken without waiting.
+    pub fn len(&self) -> usize {
+        // SAFETY: the queue is live.
+        unsafe { sys::rd_kafka_queue_length(self.queue.queue) }
     }
 
     /// Adds up to `most` records to `batch`, waiting up to `wait` for the first one if there is none.

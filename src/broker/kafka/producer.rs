@@ -9,9 +9,8 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -28,6 +27,7 @@ use tokio::sync::{RwLock, oneshot};
 use super::{
     context::{ClientLog, FatalError, Reach, log_through},
     native::{HeaderList, NativeRecords, Outgoing, OutputTopic},
+    reports::DeliveryReports,
 };
 use crate::{
     broker::{Answer, AnswerHeaders, Answers, Chunk, Copied},
@@ -38,17 +38,13 @@ use crate::{
 /// How long to wait before records are offered again that did not fit into the client's queue.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long the thread that serves delivery reports may sleep; it wakes at once for a report.
-const POLL: Duration = Duration::from_millis(200);
-
 /// An idempotent producer with a thread that serves its delivery reports.
 pub struct KafkaProducer {
     topics: Vec<(String, OutputTopic)>,
     fatal: Arc<FatalError>,
     /// Held by all who send; alone by those who must send alone.
     company: RwLock<()>,
-    stop: Arc<AtomicBool>,
-    poller: Option<JoinHandle<()>>,
+    _reports: DeliveryReports,
 }
 
 /// What became of records.
@@ -73,19 +69,9 @@ impl KafkaProducer {
                 Ok((topic.clone(), OutputTopic::new(&producer, topic).map_err(KafkaError::MessageProduction)?))
             })
             .collect::<Result<_, KafkaError>>()?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let poller = {
-            let stop = Arc::clone(&stop);
-            std::thread::Builder::new()
-                .name("delivery-reports".to_owned())
-                .spawn(move || {
-                    while !stop.load(Ordering::Acquire) {
-                        producer.poll(POLL);
-                    }
-                })
-                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?
-        };
-        Ok(Self { topics: handles, fatal, company: RwLock::default(), stop, poller: Some(poller) })
+        let reports =
+            DeliveryReports::serve(producer).map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        Ok(Self { topics: handles, fatal, company: RwLock::default(), _reports: reports })
     }
 
     /// Resolves when the client has failed for good.
@@ -188,17 +174,6 @@ impl KafkaProducer {
                 Err(WorkerError::Undelivered { lost: refused.len(), topic, reason: error.to_string() })
             }
             None => Ok(refused.into_iter().map(|(index, _)| index).collect()),
-        }
-    }
-}
-
-impl Drop for KafkaProducer {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(poller) = self.poller.take()
-            && poller.join().is_err()
-        {
-            tracing::error!("the thread that serves delivery reports has panicked");
         }
     }
 }
