@@ -157,9 +157,13 @@ impl ClientLog {
     }
 }
 
-/// Implements [`rdkafka::ClientContext`] for a context whose field `log` is a [`ClientLog`].
+/// Implements [`rdkafka::ClientContext`] for a context whose field `log` is a [`ClientLog`]; the context may look at the
+/// client's statistics, too.
 macro_rules! log_through {
     ($context:ty) => {
+        log_through!($context, |_: &Self, _: &rdkafka::Statistics| {});
+    };
+    ($context:ty, $look:expr) => {
         impl rdkafka::ClientContext for $context {
             fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, text: &str) {
                 self.log.line(level, facility, text);
@@ -171,6 +175,7 @@ macro_rules! log_through {
 
             fn stats(&self, statistics: rdkafka::Statistics) {
                 self.log.statistics(&statistics);
+                ($look)(self, &statistics);
             }
         }
     };

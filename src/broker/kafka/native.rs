@@ -24,11 +24,13 @@ use records::Record;
 
 pub use events::EventQueue;
 pub use headers::HeaderList;
+pub use partitions::Partitions;
 pub use produce::{Outgoing, OutputTopic};
 pub use records::NativeRecords;
 
 mod events;
 mod headers;
+mod partitions;
 mod produce;
 mod records;
 

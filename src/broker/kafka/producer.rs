@@ -5,10 +5,11 @@
 //! delivery report. Records go to the partition that a Java producer would choose (murmur2 of the key).
 
 use std::{
+    collections::HashMap,
     ffi::c_void,
     ops::Range,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -19,14 +20,14 @@ use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Message as _},
-    producer::{BaseProducer, DeliveryResult, ProducerContext},
+    producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext},
     util::IntoOpaque,
 };
 use tokio::sync::{RwLock, oneshot};
 
 use super::{
     context::{ClientLog, FatalError, Reach, log_through},
-    native::{HeaderList, NativeRecords, Outgoing, OutputTopic},
+    native::{HeaderList, NativeRecords, Outgoing, OutputTopic, Partitions},
     reports::DeliveryReports,
 };
 use crate::{
@@ -61,14 +62,20 @@ impl KafkaProducer {
     /// If the client refuses its configuration.
     pub fn new(config: &ClientConfig, topics: &[String], reach: Arc<Reach>) -> Result<Self, KafkaError> {
         let fatal = Arc::new(FatalError::default());
-        let context = Context { log: ClientLog::new(KafkaClient::Producer, Arc::clone(&fatal), reach) };
+        let log = ClientLog::new(KafkaClient::Producer, Arc::clone(&fatal), reach);
+        let context = Context { log, partitions: OnceLock::new() };
         let producer: Arc<BaseProducer<Context>> = Arc::new(config.create_with_context(context)?);
         let handles = topics
             .iter()
             .map(|topic| {
                 Ok((topic.clone(), OutputTopic::new(&producer, topic).map_err(KafkaError::MessageProduction)?))
             })
-            .collect::<Result<_, KafkaError>>()?;
+            .collect::<Result<Vec<_>, KafkaError>>()?;
+        // With another partitioner, it is the client that knows.
+        if config.get("partitioner").is_some_and(|partitioner| partitioner.starts_with("murmur2")) {
+            let partitions = handles.iter().map(|(name, topic)| (name.clone(), topic.ask_partitions())).collect();
+            producer.context().partitions.set(partitions).expect("it is set once");
+        }
         let reports =
             DeliveryReports::serve(producer).map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
         Ok(Self { topics: handles, fatal, company: RwLock::default(), _reports: reports })
@@ -156,7 +163,8 @@ impl KafkaProducer {
                 refused.into_iter().map(|(position, error)| (run[position], error)).collect()
             };
             for (index, error) in refused {
-                if error == RDKafkaErrorCode::QueueFull {
+                // A partition that is not there any more is chosen anew.
+                if matches!(error, RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::UnknownPartition) {
                     again.push(index);
                 } else {
                     drop(batch.settle(Some((index, error))));
@@ -315,9 +323,23 @@ impl IntoOpaque for Token {
 
 struct Context {
     log: ClientLog,
+    /// The topics whose records are sorted by partition.
+    partitions: OnceLock<HashMap<String, Arc<Partitions>>>,
 }
 
-log_through!(Context);
+log_through!(Context, |context: &Self, statistics: &rdkafka::Statistics| context.count_partitions(statistics));
+
+impl Context {
+    /// A topic may have got more partitions since.
+    fn count_partitions(&self, statistics: &rdkafka::Statistics) {
+        for (name, partitions) in self.partitions.get().into_iter().flatten() {
+            let known = statistics.topics.get(name).map_or(0, |topic| topic.partitions.keys().filter(|id| **id >= 0).count());
+            if known > 0 {
+                partitions.set(known);
+            }
+        }
+    }
+}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = Token;

@@ -1,8 +1,8 @@
-//! Records to the client: in one call for those without headers, one by one for those with.
+//! Records to the client: in one call a partition for those without headers, one by one for those with.
 
 use std::{
     ffi::{CString, c_void},
-    ptr,
+    ptr, slice,
     sync::Arc,
 };
 
@@ -13,7 +13,10 @@ use rdkafka::{
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
-use super::{HeaderList, Keep};
+use super::{
+    HeaderList, Keep,
+    partitions::{Partitions, partition_of, sorted},
+};
 
 /// Lets the client's partitioner choose (`RD_KAFKA_PARTITION_UA`).
 const UNASSIGNED: i32 = -1;
@@ -22,6 +25,7 @@ const UNASSIGNED: i32 = -1;
 pub struct OutputTopic {
     topic: *mut sys::rd_kafka_topic_t,
     client: *mut sys::rd_kafka_t,
+    partitions: Arc<Partitions>,
     _keep: Keep,
 }
 
@@ -41,6 +45,13 @@ fn pointer(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
     bytes.map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
 }
 
+fn raw(record: Outgoing<'_>, opaque: *mut c_void) -> sys::rd_kafka_message_t {
+    let (payload, len) = pointer(record.value);
+    let (key, key_len) = pointer(record.key);
+    let (rkt, err) = (ptr::null_mut(), OK);
+    sys::rd_kafka_message_t { err, rkt, partition: 0, payload, len, key, key_len, offset: 0, _private: opaque }
+}
+
 impl OutputTopic {
     /// A handle for `name`.
     ///
@@ -57,7 +68,15 @@ impl OutputTopic {
         if topic.is_null() {
             return Err(RDKafkaErrorCode::InvalidTopic);
         }
-        Ok(Self { topic, client, _keep: Arc::clone(producer) as Keep })
+        Ok(Self { topic, client, partitions: Arc::default(), _keep: Arc::clone(producer) as Keep })
+    }
+
+    /// Asks a broker how many partitions the topic has, and says where to note it when that changes. Unless it is known, the
+    /// client chooses the partition of each record. Blocks for as long as no broker answers, though not for ever.
+    pub fn ask_partitions(&self) -> Arc<Partitions> {
+        // SAFETY: `_keep` keeps the client live, and the topic is ours.
+        unsafe { self.partitions.ask(self.client, self.topic) }
+        Arc::clone(&self.partitions)
     }
 
     /// Hands records without headers to the client in one call. Each record's delivery report carries `opaque`. Returns the
@@ -71,27 +90,46 @@ impl OutputTopic {
         records: impl ExactSizeIterator<Item = Outgoing<'a>>,
         opaque: *mut c_void,
     ) -> Vec<(usize, RDKafkaErrorCode)> {
-        let mut batch: Vec<_> = records
-            .map(|record| {
-                let (payload, len) = pointer(record.value);
-                let (key, key_len) = pointer(record.key);
-                sys::rd_kafka_message_t {
-                    err: OK,
-                    rkt: ptr::null_mut(),
-                    partition: 0,
-                    payload,
-                    len,
-                    key,
-                    key_len,
-                    offset: 0,
-                    _private: opaque,
-                }
-            })
-            .collect();
+        let mut batch: Vec<_> = records.map(|record| raw(record, opaque)).collect();
+        let count = self.partitions.count();
+        if count == 0 || batch.iter().any(|message| message.key.is_null()) {
+            // SAFETY: as the caller says.
+            return unsafe { self.hand_over(UNASSIGNED, &mut batch) };
+        }
+        // SAFETY: a key that is not null is what a record was given as.
+        let key = |message: &sys::rd_kafka_message_t| unsafe {
+            slice::from_raw_parts(message.key.cast::<u8>(), message.key_len)
+        };
+        let partitions: Vec<_> = batch.iter().map(|message| partition_of(key(message), count) as u32).collect();
+        let (order, starts) = sorted(&partitions, count);
+        let mut ordered: Vec<_> = order.iter().map(|&position| batch[position as usize]).collect();
+        let mut refused = Vec::new();
+        for partition in 0..count {
+            let range = starts[partition]..starts[partition + 1];
+            if range.is_empty() {
+                continue;
+            }
+            // SAFETY: as the caller says.
+            let failed = unsafe { self.hand_over(partition as i32, &mut ordered[range.clone()]) };
+            if failed.iter().any(|(_, error)| *error == RDKafkaErrorCode::UnknownPartition) {
+                // The topic was made anew with fewer; the client knows how many, and chooses from now on.
+                self.partitions.set(0);
+            }
+            refused.extend(failed.into_iter().map(|(index, error)| (order[range.start + index] as usize, error)));
+        }
+        refused
+    }
+
+    /// One call for records of one partition, or for records whose partitions the client chooses.
+    unsafe fn hand_over(
+        &self,
+        partition: i32,
+        batch: &mut [sys::rd_kafka_message_t],
+    ) -> Vec<(usize, RDKafkaErrorCode)> {
         let count = i32::try_from(batch.len()).expect("a chunk is far below 2^31 records");
         // SAFETY: the topic is live; without the copy and free flags the client only reads the payloads, which the caller
         // keeps until the reports.
-        let taken = unsafe { sys::rd_kafka_produce_batch(self.topic, UNASSIGNED, 0, batch.as_mut_ptr(), count) };
+        let taken = unsafe { sys::rd_kafka_produce_batch(self.topic, partition, 0, batch.as_mut_ptr(), count) };
         if taken == count {
             return Vec::new();
         }
