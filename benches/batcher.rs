@@ -3,7 +3,7 @@
 //! `cargo bench --bench batcher`. Each bench makes 1,000 hand-overs, so that a time in µs is also that time in ns for each.
 //! Beside it stands the same through a bare channel, which is what two threads that wake each other cost here.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use modelmill::{
@@ -32,7 +32,9 @@ fn batcher() -> Batcher {
         Ok(vec![Column { tensor, ..column }])
     };
     let session = ScriptedSession::new(Signature::default(), Box::new(echo));
-    let options = BatchOptions { max_batch_size: 4096, ..BatchOptions::default() };
+    // Runs of any length are allowed: where a run is interrupted for long, the batcher would cut groups to hold its pace.
+    let target_run_time = Duration::from_secs(60);
+    let options = BatchOptions { max_batch_size: 4096, target_run_time, ..BatchOptions::default() };
     Batcher::start("bench", vec![Box::new(session)], BatchAxis::Dynamic, options, Arc::new(|_| ())).expect("a thread")
 }
 
