@@ -20,7 +20,8 @@ fn main() {
 const ROWS: [usize; 3] = [1, 8, 128];
 
 fn model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fixtures").join(name).join("1/model.onnx")
+    let folder = if name == "ffnn" { "benches/models" } else { "tests/data/fixtures" };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name).join("1/model.onnx")
 }
 
 fn numbers(rows: usize, width: usize) -> Vec<f32> {
@@ -50,4 +51,10 @@ fn iris_with_zipmap(bencher: Bencher<'_, '_>, rows: usize) {
 #[divan::bench(args = ROWS, sample_size = 200)]
 fn identity(bencher: Bencher<'_, '_>, rows: usize) {
     run(bencher, "identity_fp32", "x", rows, 3);
+}
+
+/// 28,000 parameters on 784 numbers.
+#[divan::bench(args = ROWS, sample_size = 20)]
+fn ffnn(bencher: Bencher<'_, '_>, rows: usize) {
+    run(bencher, "ffnn", "input", rows, 784);
 }

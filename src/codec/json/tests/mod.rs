@@ -10,11 +10,13 @@ use crate::{
     request::{Group, Ids, ModelChoice, Route, VersionChoice},
 };
 
+mod claims;
 mod errors;
 mod generate;
 mod oracle;
 mod paths;
 mod requests;
+mod seeds;
 
 /// Which path a test sends bodies down.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,4 +1,6 @@
 //! What a body means, by `serde_json` and the standard library alone: slow, simple, and written apart from the decoder.
+//!
+//! Names nothing that is private to the crate: the fuzzer (`fuzz/`) compiles this file, too.
 
 use std::fmt;
 
@@ -9,10 +11,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::super::number::to_half;
 use crate::{
-    request::Form,
-    tensor::{DataType, Elements},
+    request::{Form, Group, Ids, Options, Request},
+    tensor::{DataType, Elements, Tensor},
 };
 
 /// A request as it should be decoded.
@@ -37,9 +38,9 @@ struct Body<'a> {
     #[serde(borrow)]
     parameters: Option<&'a RawValue>,
     #[serde(borrow)]
-    inputs: Option<Vec<Input<'a>>>,
+    inputs: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
-    outputs: Option<Vec<Output<'a>>>,
+    outputs: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
     instances: Option<Vec<&'a RawValue>>,
 }
@@ -86,9 +87,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
+/// A struct, which `serde` would take from an array, too.
+fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    let is_object = text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{');
+    is_object.then(|| serde_json::from_str(text).ok())?
+}
+
 /// The meaning of a body; `None` if it must be refused. Bare `NaN` is beyond the oracle.
 pub fn expected(body: &[u8], unnamed: &str) -> Option<Expected> {
-    let body: Body = serde_json::from_slice(body).ok()?;
+    let body: Body = object(std::str::from_utf8(body).ok()?)?;
     body.model_name.is_none_or(|name| serde_json::from_str::<String>(name.get()).is_ok()).then_some(())?;
     id(body.model_version)?;
     let id = id(body.id)?;
@@ -97,6 +104,7 @@ pub fn expected(body: &[u8], unnamed: &str) -> Option<Expected> {
     let outputs = body.outputs.unwrap_or_default();
     let mut names = Vec::new();
     for output in outputs {
+        let output: Output = object(output.get())?;
         let name = output.name.filter(|name| !name.is_empty() && !names.contains(name))?;
         names.push(name);
         is_object(output.parameters).then_some(())?;
@@ -104,6 +112,7 @@ pub fn expected(body: &[u8], unnamed: &str) -> Option<Expected> {
     is_object(body.parameters).then_some(())?;
     let (form, columns) = match (body.inputs, body.instances) {
         (Some(inputs), None) => {
+            let inputs = inputs.into_iter().map(|input| object(input.get())).collect::<Option<Vec<Input>>>()?;
             inputs.iter().all(|input| is_object(input.parameters)).then_some(())?;
             (Form::Tensors, inputs.into_iter().map(input).collect::<Option<Vec<_>>>()?)
         }
@@ -198,7 +207,7 @@ fn elements(datatype: DataType, leaves: &[&str]) -> Option<Elements> {
         DataType::Int32 => integers!(Int32),
         DataType::Int64 => integers!(Int64),
         DataType::Fp16 => Elements::Fp16(all(leaves, |leaf| {
-            let (double, half) = (float(leaf)?, to_half(float(leaf)?));
+            let (double, half) = (float(leaf)?, half(float(leaf)?));
             (half.is_infinite() == double.is_infinite()).then_some(half)
         })?),
         DataType::Fp32 => Elements::Fp32(all(leaves, |leaf| match float(leaf)? {
@@ -223,6 +232,22 @@ fn float(leaf: &str) -> Option<f64> {
         },
         None => leaf.parse().ok().filter(|double: &f64| double.is_finite()),
     }
+}
+
+/// The half that is nearest, the even one of two: found among all there are, whose bits are in the order of their values.
+fn half(double: f64) -> f16 {
+    let (magnitude, infinity) = (double.abs(), f16::INFINITY.to_bits());
+    // Rounding takes infinity for the power of two that would come next.
+    let value = |bits: u16| if bits == infinity { 65536.0 } else { f16::from_bits(bits).to_f64() };
+    let (mut below, mut above) = (0, infinity);
+    while above - below > 1 {
+        let middle = below + (above - below) / 2;
+        *(if value(middle) <= magnitude { &mut below } else { &mut above }) = middle;
+    }
+    let (down, up) = (magnitude - value(below), value(above) - magnitude);
+    let nearest = if up < down || (up == down && above % 2 == 0) { above } else { below };
+    let half = if double.is_nan() { f16::NAN } else { f16::from_bits(nearest) };
+    if double.is_sign_negative() { -half } else { half }
 }
 
 /// The integer that a number's text is, by arithmetic.
@@ -316,8 +341,56 @@ fn datatype(leaves: &[&str]) -> Option<DataType> {
     integers.iter().all(|leaf| leaf.parse::<u64>().is_ok() || **leaf == "-0").then_some(DataType::Uint64)
 }
 
+/// What became of a request, with its own rows of the columns.
+#[derive(Debug)]
+pub struct Found {
+    id: String,
+    form: Form,
+    outputs: Option<Vec<String>>,
+    parameters: Option<String>,
+    columns: Vec<(String, Tensor)>,
+}
+
+impl Found {
+    /// A request of a group.
+    pub fn new(ids: &Ids, group: &Group, request: &Request) -> Self {
+        let own = |tensor: &Tensor| if group.is_single() { tensor.clone() } else { tensor.slice(request.rows.clone()) };
+        let nothing = Options::default();
+        let options = request.options.as_deref().unwrap_or(&nothing);
+        Self {
+            id: ids.text(request.id).to_owned(),
+            form: request.form,
+            outputs: options.outputs.as_ref().map(|names| names.iter().map(|name| (**name).to_owned()).collect()),
+            parameters: options.parameters.as_deref().map(str::to_owned),
+            columns: group.columns.iter().map(|column| ((*column.name).to_owned(), own(&column.tensor))).collect(),
+        }
+    }
+
+    /// Holds a request against what was expected, where a body without an id has the id `fallback`.
+    ///
+    /// # Errors
+    /// What is different, for a developer.
+    pub fn compare(&self, expected: &Expected, fallback: &str) -> Result<(), String> {
+        fn same<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
+            let different = || format!("{what}: found {found:?}, expected {expected:?}");
+            if found == expected { Ok(()) } else { Err(different()) }
+        }
+        same("id", &*self.id, expected.id.as_deref().filter(|id| !id.is_empty()).unwrap_or(fallback))?;
+        same("form", self.form, expected.form)?;
+        same("outputs", &self.outputs, &expected.outputs)?;
+        same("parameters", &self.parameters, &expected.parameters)?;
+        same("columns", self.columns.len(), expected.columns.len())?;
+        for ((found, tensor), (name, shape, elements)) in self.columns.iter().zip(&expected.columns) {
+            same("name", found, name)?;
+            same("shape", tensor.shape(), shape)?;
+            same("elements", describe(tensor.elements()), describe(elements))?;
+        }
+        Ok(())
+    }
+}
+
 /// Elements as text that tells all values apart; not-a-number is equal to itself.
-pub fn describe(elements: &Elements) -> String {
+fn describe(elements: &Elements) -> String {
     match elements {
         Elements::Fp16(halves) => format!("{:?}", halves.iter().map(|half: &f16| half.to_f32()).collect::<Vec<_>>()),
         other => format!("{other:?}"),

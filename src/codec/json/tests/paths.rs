@@ -6,10 +6,10 @@ use super::{
     ByRequest, Outcome, Path,
     generate::chunk,
     intake,
-    oracle::{self, describe, expected},
+    oracle::{Found, expected},
     run, run_with,
 };
-use crate::{codec::Routing, error::ErrorCode, request::Options};
+use crate::{codec::Routing, error::ErrorCode};
 
 /// Holds one body's outcome against the oracle's.
 fn compare(outcome: &Outcome, message: usize, body: &str) -> Result<(), TestCaseError> {
@@ -26,25 +26,8 @@ fn compare(outcome: &Outcome, message: usize, body: &str) -> Result<(), TestCase
         return Err(TestCaseError::fail(format!("refused: {body}: {:?}", refused[0].2)));
     };
     prop_assert!(found.next().is_none() && refused.is_empty());
-    let fallback = format!("t-0-{message}");
-    prop_assert_eq!(outcome.ids.text(request.id), expected.id.filter(|id| !id.is_empty()).unwrap_or(fallback));
-    prop_assert_eq!(request.form, expected.form);
-    let nothing = Options::default();
-    let options = request.options.as_deref().unwrap_or(&nothing);
-    let outputs = options.outputs.as_ref().map(|names| names.iter().map(|name| (**name).to_owned()).collect());
-    prop_assert_eq!((outputs, options.parameters.as_deref()), (expected.outputs, expected.parameters.as_deref()));
-    prop_assert_eq!(group.columns.len(), expected.columns.len());
-    for (column, (name, shape, elements)) in group.columns.iter().zip(expected.columns) {
-        let tensor = if column.tensor.shape().is_empty() || group.is_single() {
-            (*column.tensor).clone()
-        } else {
-            column.tensor.slice(request.rows.clone())
-        };
-        prop_assert_eq!(&*column.name, name);
-        prop_assert_eq!(tensor.shape(), shape);
-        prop_assert_eq!(describe(tensor.elements()), oracle::describe(&elements));
-    }
-    Ok(())
+    let compared = Found::new(&outcome.ids, group, request).compare(&expected, &format!("t-0-{message}"));
+    compared.map_err(|why| TestCaseError::fail(format!("{body}: {why}")))
 }
 
 /// Every message has one outcome, and rows stand one after another without gaps.

@@ -1,0 +1,121 @@
+//! What it costs to make groups of a chunk and answers of its groups: headers, ids, routes and books around the JSON itself.
+//!
+//! `cargo bench --bench codec`. A chunk has 1,000 messages of 4 numbers each, so that a time in µs is also that time in ns per
+//! request. `benches/json.rs` has the bodies alone.
+
+use std::sync::Arc;
+
+use divan::{Bencher, black_box, counter::ItemsCount};
+use modelmill::{
+    broker::{
+        Chunk,
+        memory::{MemoryRecord, MemoryRecords},
+    },
+    codec::{
+        self, Decoded, Format, Intake, Intakes, Routing,
+        encode::{Encoder, HeaderPolicy, Model, Outlet},
+        envelope::HeaderNames,
+    },
+    error::{ErrorCode, RequestError},
+    request::Route,
+    tensor::{Column, Elements, Tensor},
+};
+
+const CHUNK: usize = 1000;
+
+fn main() {
+    divan::main();
+}
+
+/// Chunks that differ in what surrounds the numbers.
+const CHUNKS: [&str; 7] =
+    ["tensors", "row_form", "two_signatures", "ten_signatures", "four_headers", "id_from_key", "one_in_ten_bad"];
+
+fn record(kind: &str, index: usize) -> MemoryRecord {
+    let id = format!(r#""id":"request-{index:07}","#);
+    let tensors = |id: &str, name: &str| {
+        format!(
+            r#"{{{id}"inputs":[{{"name":"{name}","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.{}]}}]}}"#,
+            index % 10
+        )
+    };
+    let body = match kind {
+        "row_form" => format!(r#"{{{id}"instances":[{{"a":5.1,"b":3.5,"c":1.4,"d":0.{}}}]}}"#, index % 10),
+        "two_signatures" => tensors(&id, ["input", "features"][index % 2]),
+        "ten_signatures" => tensors(&id, &format!("input_{}", index % 10)),
+        "id_from_key" => tensors("", "input"),
+        "one_in_ten_bad" if index.is_multiple_of(10) => tensors(&id, "input").replace("[1,4]", "[1,5]"),
+        _ => tensors(&id, "input"),
+    };
+    let headers = match kind {
+        "four_headers" => vec![
+            ("traceparent".to_owned(), Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_vec())),
+            ("tenant".to_owned(), Some(b"north".to_vec())),
+            ("timeout-ms".to_owned(), Some(b"30000".to_vec())),
+            ("content-type".to_owned(), Some(b"application/json".to_vec())),
+        ],
+        _ => Vec::new(),
+    };
+    let key = Some(format!("request-{index:07}").into_bytes());
+    MemoryRecord { offset: index as i64, key, payload: Some(body.into_bytes()), headers, ..MemoryRecord::default() }
+}
+
+fn chunk(kind: &str) -> Chunk {
+    Chunk::new(Box::new(MemoryRecords((0..CHUNK).map(|index| record(kind, index)).collect())))
+}
+
+fn intakes() -> Intakes {
+    let intake = Intake {
+        pipeline: 0,
+        format: Format::Json,
+        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
+        timeout: None,
+        headers: HeaderNames::default(),
+    };
+    Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] }
+}
+
+/// A chunk to groups of columns.
+#[divan::bench(args = CHUNKS)]
+fn decode(bencher: Bencher<'_, '_>, kind: &str) {
+    let (chunk, intakes) = (chunk(kind), intakes());
+    bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| codec::decode(black_box(&chunk), &intakes));
+}
+
+/// Groups as they are after a classifier of three classes ran on them.
+fn predicted(kind: &str, chunk: &Chunk) -> Decoded {
+    let mut decoded = codec::decode(chunk, &intakes());
+    for group in &mut decoded.groups {
+        let rows = group.rows();
+        let label = Tensor::vector(Elements::Int64((0..rows as i64).map(|row| row % 3).collect()));
+        let score = |index: usize| (index * 7919 % 1_000_000) as f32 / 1_000_000.0;
+        let scores = Tensor::matrix(3, Elements::Fp32((0..rows * 3).map(score).collect()));
+        for (name, tensor) in [("label", label), ("probabilities", scores)] {
+            group.columns.put(Column { answer: true, ..Column::new(name, tensor) });
+        }
+        if kind == "one_in_ten_failed" {
+            for request in group.requests.iter_mut().step_by(10) {
+                request.failure =
+                    Some(RequestError::new(ErrorCode::InferenceFailed, "the model failed: a negative age"));
+            }
+        }
+    }
+    decoded
+}
+
+/// Groups to the records that are published.
+#[divan::bench(args = ["tensors", "row_form", "ten_signatures", "four_headers", "one_in_ten_failed", "one_in_ten_bad"])]
+fn encode(bencher: Bencher<'_, '_>, kind: &str) {
+    let chunk = chunk(kind);
+    let decoded = predicted(kind, &chunk);
+    let topics = [("requests".into(), 0)];
+    let headers = HeaderPolicy::default();
+    let outlet = Outlet { pipeline: "iris".to_owned(), results: 0, dead_letters: Some(1), headers };
+    let model = Model { name: "iris", version: "3", digest: "0123456789abcdef" };
+    bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| {
+        let mut encoder = Encoder::new(&chunk, &topics, &decoded.ids, &outlet, CHUNK);
+        decoded.groups.iter().for_each(|group| encoder.group(group, Some(model)));
+        decoded.refused.iter().for_each(|refused| encoder.refused(refused));
+        encoder.finish()
+    });
+}

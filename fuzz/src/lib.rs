@@ -1,0 +1,8 @@
+//! What the fuzz targets share: the claims and the oracle of modelmill's own tests, compiled here against its public door.
+
+use modelmill::{broker, codec, error, request, tensor};
+
+#[path = "../../src/codec/json/tests/claims.rs"]
+pub mod claims;
+#[path = "../../src/codec/json/tests/oracle.rs"]
+pub mod oracle;
