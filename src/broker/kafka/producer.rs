@@ -333,7 +333,8 @@ impl Context {
     /// A topic may have got more partitions since.
     fn count_partitions(&self, statistics: &rdkafka::Statistics) {
         for (name, partitions) in self.partitions.get().into_iter().flatten() {
-            let known = statistics.topics.get(name).map_or(0, |topic| topic.partitions.keys().filter(|id| **id >= 0).count());
+            let known =
+                statistics.topics.get(name).map_or(0, |topic| topic.partitions.keys().filter(|id| **id >= 0).count());
             if known > 0 {
                 partitions.set(known);
             }

@@ -24,7 +24,6 @@ pub struct Partitions {
 }
 
 impl Partitions {
-
     /// The number of partitions; 0 while it is unknown.
     pub fn count(&self) -> usize {
         usize::try_from(self.count.load(Ordering::Relaxed)).unwrap_or(0)
