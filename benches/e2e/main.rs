@@ -23,7 +23,8 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
-mod bare;
+mod echo;
+mod floor;
 
 /// Rows of the iris data set, one of each class, and the class that the model gives them.
 const FLOWERS: [(&str, i64); 3] = [("5.1,3.5,1.4,0.2", 0), ("6.0,2.9,4.5,1.5", 1), ("6.7,3.0,5.8,2.2", 2)];
@@ -40,9 +41,14 @@ struct Options {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let [mode, brokers, group, requests, results] = arguments.as_slice()
-        && mode == "bare"
+        && mode == "echo"
     {
-        bare::run(brokers, group, requests, results);
+        echo::run(brokers, group, requests, results);
+    }
+    if let [mode, brokers, group, requests, results, folder, rest @ ..] = arguments.as_slice()
+        && mode == "floor"
+    {
+        floor::run(brokers, group, requests, results, Path::new(folder), rest == ["--headers"]);
     }
     let Ok(brokers) = std::env::var("MODELMILL_TEST_KAFKA") else {
         println!("skipped: MODELMILL_TEST_KAFKA names no broker; `make bench` starts one");
@@ -131,7 +137,7 @@ impl Bench {
 
     fn bare(&self, requests: &str, results: &str) -> Child {
         let exe = std::env::current_exe().unwrap();
-        Command::new(exe).args(["bare", &self.brokers, results, requests, results]).spawn().unwrap()
+        Command::new(exe).args(["echo", &self.brokers, results, requests, results]).spawn().unwrap()
     }
 
     fn mill(&self, folder: &Path, requests: &str, results: &str) -> Child {

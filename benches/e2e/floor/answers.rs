@@ -118,7 +118,13 @@ unsafe fn float(to: *mut u8, value: f32) -> *mut u8 {
         let buffer = unsafe { &mut *to.cast::<zmij::Buffer>() };
         buffer.format_finite(value).len()
     } else {
-        let text = if value.is_nan() { "\"NaN\"" } else if value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" };
+        let text = if value.is_nan() {
+            "\"NaN\""
+        } else if value > 0.0 {
+            "\"Infinity\""
+        } else {
+            "\"-Infinity\""
+        };
         unsafe { to.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
         text.len()
     };

@@ -157,7 +157,8 @@ unsafe fn four<T: Four, const SIGNED: bool>(bytes: &[u8], ends: *const u32, into
         let points = [ab_points, ab_points >> 16, cd_points, cd_points >> 16]
             .map(|points| (points | 0x1_0000).trailing_zeros() as usize);
         let without = |first: usize| {
-            let [low, high] = [points[first], points[first + 1]].map(|point| _mm_load_si128(WITHOUT.0.as_ptr().add(point).cast()));
+            let [low, high] =
+                [points[first], points[first + 1]].map(|point| _mm_load_si128(WITHOUT.0.as_ptr().add(point).cast()));
             _mm256_set_m128i(high, low)
         };
         let (ab, cd) = (_mm256_shuffle_epi8(ab, without(0)), _mm256_shuffle_epi8(cd, without(2)));
@@ -209,7 +210,8 @@ impl Four for i64 {
         let values = _mm256_permute4x64_epi64::<0b11_01_10_00>(values);
         // SAFETY: as the caller says; there are 16 patterns of four signs.
         unsafe {
-            let signs = _mm256_cvtepi32_epi64(_mm_srai_epi32::<31>(_mm_load_si128(SIGNS.0.as_ptr().add(negative).cast())));
+            let signs =
+                _mm256_cvtepi32_epi64(_mm_srai_epi32::<31>(_mm_load_si128(SIGNS.0.as_ptr().add(negative).cast())));
             _mm256_storeu_si256(into.cast(), _mm256_sub_epi64(_mm256_xor_si256(values, signs), signs));
         }
         true
