@@ -83,8 +83,8 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["echo", brokers, group, requests, results, ..] => echo::run(brokers, group, requests, results),
-        ["floor", brokers, group, requests, results, model] => {
-            floor::run(brokers, group, requests, results, Path::new(model));
+        ["floor", brokers, group, requests, results, model, rest @ ..] => {
+            floor::run(brokers, group, requests, results, Path::new(model), rest == ["--headers"]);
         }
         _ => measure(Options::parse()),
     }

@@ -13,10 +13,6 @@ use sys::{rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK, rd_kafka_type_t
 /// A record as librdkafka hands it over and takes it.
 pub type Record = sys::rd_kafka_message_t;
 
-/// As many answers on their way as the worker has at the most: a loop that ran ahead of its answers would be measured by
-/// answers whose work lay before the measurement.
-const IN_FLIGHT: usize = 20_000;
-
 /// Records that the broker did not take.
 static LOST: AtomicUsize = AtomicUsize::new(0);
 
@@ -65,11 +61,6 @@ impl Consumer {
             ("fetch.queue.backoff.ms", "10"),
             ("queued.min.messages", "4000"),
         ];
-        let mut properties = properties.to_vec();
-        let extra = std::env::var("FLOOR_C").unwrap_or_default();
-        for p in extra.split_whitespace() {
-            properties.push(p.split_once('=').unwrap());
-        }
         let client = client(RD_KAFKA_CONSUMER, &properties);
         // SAFETY: the client is live, and lives as long as the process; strings and lists are copied.
         unsafe {
@@ -83,7 +74,7 @@ impl Consumer {
         }
     }
 
-    /// Up to `most` records: waits for one and takes what is there. They live until the next call.
+    /// Up to `most` records: waits up to 100 ms for one and takes what is there. They live until the next call.
     pub fn take(&mut self, most: usize) -> &mut [*mut Record] {
         for record in self.records.drain(..) {
             // SAFETY: the records are ours.
@@ -119,11 +110,12 @@ pub struct Producer {
     topic: *mut sys::rd_kafka_topic_t,
     /// What is to be sent, by partition.
     waiting: Vec<Vec<Record>>,
-    count: usize,
+    in_flight: usize,
 }
 
 impl Producer {
-    pub fn new(brokers: &str, topic: &str) -> Self {
+    /// For `topic`, with at most about `in_flight` records on their way.
+    pub fn new(brokers: &str, topic: &str, in_flight: usize) -> Self {
         let properties = [
             ("bootstrap.servers", brokers),
             ("socket.nagle.disable", "true"),
@@ -135,59 +127,65 @@ impl Producer {
             // A report for each record costs a walk through memory that has left the caches; here, only failures matter.
             ("delivery.report.only.error", "true"),
         ];
-        let mut properties = properties.to_vec();
-        let extra = std::env::var("FLOOR_P").unwrap_or_default();
-        for p in extra.split_whitespace() {
-            properties.push(p.split_once('=').unwrap());
-        }
         let client = client(RD_KAFKA_PRODUCER, &properties);
         let topic = CString::new(topic).unwrap();
         // SAFETY: the client is live, and lives as long as the process.
         let topic = unsafe { sys::rd_kafka_topic_new(client, topic.as_ptr(), ptr::null_mut()) };
         let waiting = vec![Vec::new(); partitions(client, topic)];
-        Self { client, topic, waiting, count: 0 }
+        Self { client, topic, waiting, in_flight }
     }
 
-    /// Puts a record in line. Key and value must stay where they are until [`Self::send`].
+    /// Puts a record in line, with a list of headers that is the client's from then on, or null. Key and value must stay where
+    /// they are until [`Self::send`].
     #[inline]
-    pub fn push(&mut self, key: &[u8], value: &[u8]) {
-        let partition = murmur2(key) as usize % self.waiting.len();
-        self.count += 1;
+    pub fn push(&mut self, key: &[u8], value: &[u8], headers: *mut sys::rd_kafka_headers_t) {
+        self.push_to(murmur2(key) as usize % self.waiting.len(), key, value, headers);
+    }
+
+    /// As [`Self::push`], to one of the topic's partitions.
+    #[inline]
+    pub fn push_to(&mut self, partition: usize, key: &[u8], value: &[u8], headers: *mut sys::rd_kafka_headers_t) {
         self.waiting[partition].push(Record {
             err: OK,
             rkt: ptr::null_mut(),
-            partition: 0,
+            partition: partition as i32,
             payload: value.as_ptr().cast_mut().cast(),
             len: value.len(),
             key: key.as_ptr().cast_mut().cast(),
             key_len: key.len(),
             offset: 0,
-            _private: ptr::null_mut(),
+            _private: headers.cast(),
         });
     }
 
-    /// Sends what stands in line; waits while too much is on its way.
+    /// Sends what stands in line, one partition after the other. Left to the client's partitioner, records go back and forth
+    /// between partitions, its thread is woken for the first of each and sends what is there: few at a time.
     pub fn send(&mut self) {
-        self.wait_for_room(self.count);
-        self.count = 0;
-        for (partition, records) in self.waiting.iter_mut().enumerate().filter(|(_, records)| !records.is_empty()) {
-            let (copy, len) = (sys::RD_KAFKA_MSG_F_COPY, records.len() as i32);
+        for records in self.waiting.iter_mut().filter(|records| !records.is_empty()) {
+            if !records[0]._private.is_null() {
+                // SAFETY: key and value are there, and the headers the record's own.
+                records.drain(..).for_each(|record| unsafe { send_one(self.client, self.topic, &record) });
+                continue;
+            }
+            let (partition, len) = (records[0].partition, records.len() as i32);
+            let (copy, start) = (sys::RD_KAFKA_MSG_F_COPY, records.as_mut_ptr());
             // SAFETY: the client copies keys and values.
-            let taken =
-                unsafe { sys::rd_kafka_produce_batch(self.topic, partition as i32, copy, records.as_mut_ptr(), len) };
-            assert_eq!(taken, len, "{:?}", records.iter().find(|record| record.err != OK).map(|record| record.err));
+            let taken = unsafe { sys::rd_kafka_produce_batch(self.topic, partition, copy, start, len) };
+            assert_eq!(taken, len, "{:?}", records.iter().map(|record| record.err).find(|error| *error != OK));
             records.clear();
         }
     }
 
-    fn wait_for_room(&self, count: usize) {
+    /// Waits while `count` more would be too many on their way.
+    pub fn wait_for_room(&self, count: usize) {
         // SAFETY: the client is live.
         unsafe {
-            if sys::rd_kafka_outq_len(self.client) as usize + count <= IN_FLIGHT {
+            sys::rd_kafka_poll(self.client, 0);
+            if sys::rd_kafka_outq_len(self.client) as usize + count <= self.in_flight {
                 return;
             }
             // Not for each that is acknowledged: for a good part.
-            while sys::rd_kafka_outq_len(self.client) as usize > IN_FLIGHT / 2 {
+            while sys::rd_kafka_outq_len(self.client) as usize > self.in_flight / 2 {
                 sys::rd_kafka_poll(self.client, 1);
             }
         }
@@ -202,6 +200,27 @@ impl Producer {
         unsafe { sys::rd_kafka_flush(self.client, 60_000) };
         assert_eq!(LOST.load(Ordering::Relaxed), 0, "the broker took every record");
     }
+}
+
+/// Sends a record with headers, which no batch call takes.
+///
+/// # Safety
+/// Key and value are live, and the list in the record's private place is the caller's.
+unsafe fn send_one(client: *mut sys::rd_kafka_t, topic: *mut sys::rd_kafka_topic_t, record: &Record) {
+    use sys::{rd_kafka_vtype_t::*, rd_kafka_vu_s__bindgen_ty_1 as Value};
+    let bytes = |ptr, size| Value { mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size } };
+    let arguments = [
+        (RD_KAFKA_VTYPE_RKT, Value { rkt: topic }),
+        (RD_KAFKA_VTYPE_PARTITION, Value { i32_: record.partition }),
+        (RD_KAFKA_VTYPE_MSGFLAGS, Value { i: sys::RD_KAFKA_MSG_F_COPY }),
+        (RD_KAFKA_VTYPE_VALUE, bytes(record.payload, record.len)),
+        (RD_KAFKA_VTYPE_KEY, bytes(record.key, record.key_len)),
+        (RD_KAFKA_VTYPE_HEADERS, Value { headers: record._private.cast() }),
+    ];
+    let arguments = arguments.map(|(vtype, u)| sys::rd_kafka_vu_t { vtype, u });
+    // SAFETY: key and value are copied, and the list is taken over.
+    let error = unsafe { sys::rd_kafka_produceva(client, arguments.as_ptr(), arguments.len()) };
+    assert!(error.is_null(), "the client takes a record for which there is room");
 }
 
 /// How many partitions a topic has.

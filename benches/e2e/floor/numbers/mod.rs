@@ -166,5 +166,4 @@ fn carefully<T: Number>(text: &[u8]) -> T {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[path = "numbers_avx2.rs"]
 mod avx2;
