@@ -1,11 +1,17 @@
 //! No allocation per request: what decoding and encoding allocate grows with the logarithm of the requests, as their
-//! vectors double, and with nothing else.
+//! vectors double, and with nothing else; so does what the whole way from decoding to the broker's word allocates.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+#[path = "allocations/path.rs"]
+mod path;
 
 use modelmill::{
     broker::Message,
@@ -22,13 +28,28 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Counts what the current thread allocates: tests run side by side.
+/// What all threads allocate.
+static OF_ALL: AtomicUsize = AtomicUsize::new(0);
+
+/// Held by each test, since what one of them allocates must not count for another.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn count() {
+    OF_ALL.fetch_add(1, Ordering::Relaxed);
+    let _ended = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+/// Counts what is allocated, by the current thread and by all.
 struct Counting;
 
 // SAFETY: every call goes to the system's allocator unchanged; the counter is no memory of the caller's.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        count();
         unsafe { System.alloc(layout) }
     }
 
@@ -37,7 +58,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        count();
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -45,7 +66,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often `work` allocates.
+/// How often `work` allocates on this thread.
 fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.get();
     work();
@@ -78,6 +99,7 @@ fn decoding(count: usize, body: impl Fn(usize) -> String) -> usize {
 
 #[test]
 fn decoding_allocates_for_growth_alone() {
+    let _alone = alone();
     let iris = |id: usize| {
         let value = id as f32 / 10.0;
         format!(
@@ -105,6 +127,7 @@ fn decoding_allocates_for_growth_alone() {
 
 #[test]
 fn writing_into_a_buffer_with_room_allocates_nothing() {
+    let _alone = alone();
     let label = Column::new("label", Tensor::vector(Elements::Int64((0..1_000).collect())));
     let scores = Column::new("scores", Tensor::matrix(3, Elements::Fp32((0..3_000).map(|n| n as f32 / 7.0).collect())));
     for form in [Form::Tensors, Form::Rows] {

@@ -161,6 +161,19 @@ mod tests {
     }
 
     #[test]
+    fn headers_that_were_given_other_names_are_not_copied_either() {
+        let names = HeaderNames {
+            timeout: vec!["X-Budget".to_owned()],
+            model: vec!["x-model".to_owned()],
+            ..HeaderNames::default()
+        };
+        let rule = names.copy_rule();
+        for (name, copied) in [("x-budget", false), ("X-MODEL", false), ("x-request-id", true), ("tenant", true)] {
+            assert_eq!(rule.copies(name.as_bytes()), copied, "{name}");
+        }
+    }
+
+    #[test]
     fn a_budget_counts_from_the_records_timestamp() {
         let envelope = Envelope { timeout: Some(Duration::from_millis(5)), ..Envelope::default() };
         let message = Message { topic: 0, partition: 0, offset: 0, timestamp: 1000, key: None, payload: None };

@@ -381,6 +381,18 @@ mod tests {
     }
 
     #[test]
+    fn requests_without_inputs_share_nothing() {
+        let (mut groups, route) = (Groups::default(), route());
+        for message in 0..2 {
+            groups.place(&route, &[]).unwrap().commit(request(message));
+            assert!(groups.guess(&route).is_none());
+        }
+        let groups = groups.finish();
+        let messages: Vec<_> = groups.iter().map(|group| (group.rows(), group.requests[0].message)).collect();
+        assert_eq!(messages, [(0, 0), (0, 1)]);
+    }
+
+    #[test]
     fn a_shape_that_overflows_or_claims_endless_empty_rows_is_refused() {
         let mut groups = Groups::default();
         for shape in [&[usize::MAX, 2][..], &[usize::MAX, 0]] {

@@ -94,6 +94,24 @@ fn headers_can_be_sent_always_or_never() {
 }
 
 #[test]
+fn a_header_under_another_name_means_the_same_and_stays_behind_too() {
+    let Some(rig) = Rig::new("renamed") else { return };
+    rig.model("iris", 1, "models/iris/1");
+    let lane = rig.lane_with("iris", steps(), 1, |pipeline| {
+        pipeline["input"]["headers"] = json!({"timeout": "x-budget"});
+    });
+    let mut worker = rig.worker();
+    let answers = lane.exchange(&[
+        body("late").at(1_000_000).header("X-Budget", "1").header("tenant", "blue"),
+        body("early").header("x-budget", "60000").header("tenant", "blue").header("X-Budget", "60000"),
+    ]);
+    worker.stop();
+    assert_eq!(answers["late"].status(), "DEADLINE_EXCEEDED", "{}", answers["late"].text());
+    assert_eq!(names(&answers["early"]), [&["tenant"][..], &OWN[..]].concat());
+    assert_eq!(names(&answers["late"]), [&["tenant"][..], &OWN[..]].concat());
+}
+
+#[test]
 fn a_request_whose_time_is_up_is_answered_without_inference() {
     let Some(rig) = Rig::new("deadline") else { return };
     rig.model("iris", 1, "models/iris/1");

@@ -74,6 +74,7 @@ fn a_pipeline_that_does_not_fit_its_model_and_a_broken_model_stop_no_other() {
     bytes[100] ^= 1;
     fs::write(&damaged, bytes).unwrap();
     rig.model("text", 1, "tests/data/fixtures/refused_text/1");
+    rig.model("torn", 1, "tests/data/fixtures/refused_truncated/1");
     let one = |name: &str, steps: Value| rig.lane_with(name, steps, 1, |_| {});
     let misfit = one("misfit", json!([{"predict": {"model": "digits"}}, {"softmax": {"column": "logit"}}]));
     let lost = one(
@@ -82,12 +83,14 @@ fn a_pipeline_that_does_not_fit_its_model_and_a_broken_model_stop_no_other() {
     );
     let broken = one("broken", json!([{"predict": {"model": "damaged"}}]));
     let no_model = one("text", json!([{"predict": {"model": "text"}}]));
+    let torn = one("torn", json!([{"predict": {"model": "torn"}}]));
     let absent = one("absent", json!([{"predict": {"model": "nowhere"}}]));
     let good = one("good", json!([{"predict": {"model": "iris"}}]));
     let ask = |size: usize| Ask::json(&json!({"id": "a", "instances": [vec![1; size]]}));
     let mut worker = rig.worker();
     let said = |lane: &Lane, size: usize| json(&lane.exchange(&[ask(size)])["a"])["error"].clone();
-    let errors = [said(&misfit, 64), said(&lost, 64), said(&broken, 4), said(&no_model, 4), said(&absent, 4)];
+    let errors =
+        [said(&misfit, 64), said(&lost, 64), said(&broken, 4), said(&no_model, 4), said(&torn, 4), said(&absent, 4)];
     let answer = good.exchange(&[ask(4)]).remove("a").unwrap();
     let reported = worker.lines_with(r#""level":"ERROR""#);
     worker.stop();
@@ -96,15 +99,43 @@ fn a_pipeline_that_does_not_fit_its_model_and_a_broken_model_stop_no_other() {
         ("MODEL_UNAVAILABLE", &["`lost`", "`classes.txt`"]),
         ("MODEL_UNAVAILABLE", &["`damaged`", "sha256"]),
         ("MODEL_UNAVAILABLE", &["`text`"]),
+        ("MODEL_UNAVAILABLE", &["`torn`"]),
         ("UNKNOWN_MODEL", &["`nowhere`"]),
     ];
     for (error, (code, mentions)) in errors.iter().zip(expected) {
         assert_eq!(error["code"], code, "{error}");
+        let message = error["message"].as_str().unwrap();
         for word in mentions {
-            assert!(error["message"].as_str().unwrap().contains(word), "{word}: {error}");
+            assert!(message.contains(word), "{word}: {error}");
         }
+        // Where the worker keeps its models is in its log alone.
+        assert!(!message.contains(rig.folder().to_str().unwrap()), "{message}");
     }
     assert_eq!(json(&answer)["predictions"][0]["label"], 0, "{}", answer.text());
     // Each of them was in the log before the first request.
-    assert_eq!(reported.len(), 5, "{reported:#?}");
+    assert_eq!(reported.len(), 6, "{reported:#?}");
+}
+
+#[test]
+fn a_model_without_inputs_is_called_without_inputs() {
+    let Some(rig) = Rig::new("no-inputs") else { return };
+    rig.model("constant", 1, "tests/data/fixtures/no_inputs/1");
+    rig.model("iris", 1, "models/iris/1");
+    let constant = rig.lane_with("constant", json!([{"predict": {"model": "constant"}}]), 1, |_| {});
+    let iris = rig.lane_with("iris", json!([{"predict": {"model": "iris"}}]), 1, |_| {});
+    let ask = |id: &str| Ask::json(&json!({"id": id, "inputs": []}));
+    let input = json!({"name": "x", "shape": [1], "datatype": "FP32", "data": [1]});
+    let mut worker = rig.worker();
+    let answers = constant.exchange(&[ask("a"), ask("b"), Ask::json(&json!({"id": "too much", "inputs": [input]}))]);
+    let lacking = json(&iris.exchange(&[ask("a")])["a"]);
+    worker.stop();
+    for id in ["a", "b"] {
+        let output = &json(&answers[id])["outputs"][0];
+        assert_eq!((&output["name"], &output["data"]), (&json!("answer"), &json!([42])), "{}", answers[id].text());
+    }
+    assert_eq!(answers["too much"].status(), "INVALID_INPUT", "{}", answers["too much"].text());
+    // What a model lacks is not to be known without it: no dead letter.
+    assert_eq!(lacking["error"]["code"], "INVALID_INPUT", "{lacking}");
+    assert!(lacking["error"]["message"].as_str().unwrap().contains("missing"), "{lacking}");
+    assert!(iris.dead_letters().is_empty());
 }

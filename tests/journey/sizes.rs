@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Ask, Rig, by_id, json, kafka};
+use crate::support::{Ask, Rig, by_id, json, kafka, wait_for};
 
 fn good(id: &str) -> Ask {
     Ask::json(&json!({"id": id, "instances": [[6.3, 3.4, 5.6, 2.4]]}))
@@ -89,4 +89,53 @@ fn a_result_topic_for_small_records_takes_many_answers_at_once() {
         };
         assert_eq!(answer.status(), expected, "{id}: {}", answer.text());
     }
+}
+
+#[test]
+fn whatever_is_too_large_of_an_answer_the_caller_is_told_and_counted_once() {
+    let Some(rig) = Rig::new("told") else { return };
+    rig.model("same", 1, "tests/data/fixtures/identity_bytes/1");
+    let results = format!("{}.narrow", rig.name);
+    kafka::create_topic(&rig.brokers, &results, 1, &[("max.message.bytes", "20000")]);
+    rig.owns(&results);
+    let lane = rig.lane_with("same", json!([{"predict": {"model": "same"}}]), 1, |pipeline| {
+        pipeline["output"]["topic"] = json!(results);
+    });
+    let lane = lane.with_results(&results);
+    let ask = |id: &str, size: usize| Ask::json(&json!({"id": id, "instances": [["a", "b", "x".repeat(size)]]}));
+    let wants = |id: &str, output: String| {
+        let input = json!({"name": "x", "shape": [1, 3], "datatype": "BYTES", "data": ["a", "b", "c"]});
+        Ask::json(&json!({"id": id, "inputs": [input], "outputs": [{"name": output}]}))
+    };
+    let mut worker = rig.worker();
+    lane.send(&[
+        ask("result", 30_000).header("tenant", "blue").header("content-type", "application/json"),
+        wants("error", "ü".repeat(30_000)).header("tenant", "blue"),
+        ask("headers", 1).header("ballast", vec![b'x'; 30_000]),
+        Ask::bytes("{").key("ballast").header("ballast", vec![b'x'; 30_000]),
+        ask(&"i".repeat(30_000), 1),
+        ask("small", 1).header("tenant", "blue"),
+    ]);
+    let answers = by_id(lane.receive(5));
+    let outcome = |code: &str| {
+        worker.metric("modelmill_requests_total", &[r#"pipeline="same""#, &format!("outcome=\"{code}\"")]) as u64
+    };
+    wait_for("all outcomes", || {
+        let counts = ["OK", "RESPONSE_TOO_LARGE", "INVALID_INPUT", "INVALID_REQUEST"].map(outcome);
+        (counts.iter().sum::<u64>() >= 6).then_some(counts).map(|counts| assert_eq!(counts, [1, 3, 1, 1]))
+    });
+    let unheard = worker.lines_with("no answer is possible");
+    worker.stop();
+    lane.assert_nothing_more();
+    let status = ["result", "error", "headers", "ballast", "small"].map(|id| answers[id].status());
+    assert_eq!(status, ["RESPONSE_TOO_LARGE", "INVALID_INPUT", "RESPONSE_TOO_LARGE", "INVALID_REQUEST", "OK"]);
+    for id in ["result", "error", "small"] {
+        assert_eq!(answers[id].header("tenant"), Some(&b"blue"[..]), "{id} was sent anew with its headers");
+    }
+    assert!(answers["headers"].header("ballast").is_none() && answers["ballast"].header("ballast").is_none());
+    assert!(json(&answers["error"])["error"]["message"].as_str().unwrap().starts_with("there is no output `üü"));
+    assert_eq!(unheard.len(), 1, "{unheard:#?}");
+    // The dead letter has everything that came.
+    let dead = lane.dead_letters();
+    assert_eq!((dead.len(), dead[0].header("ballast").map(<[u8]>::len)), (1, Some(30_000)));
 }

@@ -9,6 +9,8 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 
+use super::wait_for;
+
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Creates a topic with `settings` of its own.
@@ -22,6 +24,9 @@ pub fn create_topic(brokers: &str, name: &str, partitions: i32, settings: &[(&st
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let created = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
     assert_eq!(created, [Ok(name.to_owned())]);
+    // A broker tells that a topic is created before it tells of the topic.
+    let there = || (self::partitions(brokers, name) == usize::try_from(partitions).unwrap()).then_some(());
+    wait_for("the topic in the broker's metadata", there);
 }
 
 /// How many partitions a topic has; 0 if there is none.

@@ -133,16 +133,13 @@ fn datatype(scanner: &mut Scanner<'_>, name: &str) -> Result<DataType, Fault> {
     })
 }
 
-/// Puts all inputs into the columns of their group.
+/// Puts all inputs into the columns of their group. There may be none: some models have none.
 pub(super) fn place<'g>(
     text: &str,
     inputs: &[Input<'_>],
     route: &Arc<Route>,
     groups: &'g mut Groups,
 ) -> Result<Rows<'g>, Fault> {
-    if inputs.is_empty() {
-        return Err(refused("`inputs` is empty; a request has at least one input".to_owned()));
-    }
     let announced: Vec<_> = inputs
         .iter()
         .map(|input| Announced { name: &input.name, datatype: input.datatype, shape: &input.shape })

@@ -121,7 +121,8 @@ pub fn expected(body: &[u8], unnamed: &str) -> Option<Expected> {
     };
     let distinct = (1..columns.len()).all(|index| columns[..index].iter().all(|column| column.0 != columns[index].0));
     let outputs = (!names.is_empty()).then_some(names);
-    (distinct && !columns.is_empty()).then_some(Expected { id, form, outputs, parameters, columns })
+    let complete = form == Form::Tensors || !columns.is_empty();
+    (distinct && complete).then_some(Expected { id, form, outputs, parameters, columns })
 }
 
 /// A string's contents or a number's text, if there is one.
