@@ -1,10 +1,11 @@
 # Every target sets up what it needs. ARGS is handed to the command: make test ARGS="--test journey".
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help setup build demo test bench bench-pieces lint models clean-deps
+.PHONY: help setup build demo test bench bench-pieces fuzz lint models clean-deps
 
 export ORT_DYLIB_PATH ?= $(CURDIR)/.deps/onnxruntime/libonnxruntime.so
 python_packages := .deps/python
+cargo_fuzz := .deps/cargo-fuzz
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ bench-pieces: setup ## what each piece of the journey costs: a median of N µs i
 	@echo 'Benches of single pieces, 1,000 rows or requests at a time: a median of N µs is N ns for each (onnx: rows as given).'
 	cargo bench --locked $(addprefix --bench ,$(pieces)) -- --max-time 1 $(ARGS)
 
+fuzz: setup $(cargo_fuzz)/requirements.txt ## the JSON decoder against serde_json, a minute a target; ARGS="600 row_form" for longer and some
+	PATH="$(abspath $(cargo_fuzz))/bin:$$PATH" scripts/fuzz.sh $(ARGS)
+
 lint: setup ## formatting and clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -42,6 +46,11 @@ $(python_packages)/requirements.txt: scripts/requirements.txt
 	rm -rf $(python_packages)
 	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --target $(python_packages) --requirement scripts/requirements.txt
 	cp scripts/requirements.txt $@
+
+$(cargo_fuzz)/requirements.txt: fuzz/requirements.txt
+	rm -rf $(cargo_fuzz)
+	python3 -m pip install --quiet --no-warn-conflicts --root-user-action=ignore --target $(cargo_fuzz) --requirement fuzz/requirements.txt
+	cp fuzz/requirements.txt $@
 
 clean-deps: ## forget what was fetched
 	rm -rf .deps
