@@ -7,7 +7,6 @@
 use std::{
     collections::HashMap,
     ffi::c_void,
-    ops::Range,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -285,21 +284,15 @@ impl Batch {
         reports
     }
 
-    /// Which record a refusal is about, by where its value lies in the buffer, or its key where it has no value. Of records
-    /// with neither, one is as good as another.
+    /// Which record a refusal is about, by its key and value: the client may have copied both. Of records that are alike, one
+    /// is as good as another.
     fn index_of(&self, message: &BorrowedMessage<'_>) -> usize {
-        let place = |bytes: Option<&[u8]>| {
-            bytes.map(|bytes| (bytes.as_ptr() as usize).wrapping_sub(self.answers.buffer.as_ptr() as usize))
-        };
-        let (value, key) = (place(message.payload()), place(message.key()));
         let refused = self.refused.lock();
-        let is_it = |(index, answer): &(usize, &Answer)| {
-            let start = |range: &Option<Range<usize>>| range.as_ref().map(|range| range.start);
-            start(&answer.value) == value
-                && (value.is_some() || start(&answer.key) == key)
-                && refused.iter().all(|(before, _)| before != index)
+        let is_it = |index: &usize| {
+            let Outgoing { key, value } = self.outgoing(*index);
+            value == message.payload() && key == message.key() && refused.iter().all(|(before, _)| before != index)
         };
-        self.answers.entries.iter().enumerate().find(is_it).map_or(0, |(index, _)| index)
+        (0..self.answers.entries.len()).find(is_it).unwrap_or(0)
     }
 }
 

@@ -32,7 +32,8 @@ impl HeaderList {
         let mut list = ptr::null_mut();
         // SAFETY: as the caller says; the list is ours from here on.
         let error = unsafe { sys::rd_kafka_message_detach_headers(message, &mut list) };
-        (error == OK).then_some(Self(list))
+        // Not `then_some`: a list that there is not must not be dropped.
+        (error == OK).then(|| Self(list))
     }
 
     /// Adds a header; `None` is Kafka's null.
