@@ -50,6 +50,10 @@ pub struct KafkaConfig {
     pub max_wait: HumanDuration,
 }
 
+fn one_second() -> HumanDuration {
+    HumanDuration::from_secs(1)
+}
+
 fn no_time() -> HumanDuration {
     HumanDuration::from_millis(0)
 }
