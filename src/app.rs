@@ -130,8 +130,8 @@ impl App {
         let tasks = Tasks::new(self.compute.handle().clone(), self.topics.len());
         let events = Events::new(worker, tasks, failures, status, self.started);
         let options = consumer_options(&self.server, &self.topics, patience);
-        let ahead = options.in_flight.bytes;
-        let consumer = KafkaConsumer::new(&self.kafka.consumer(ahead), options, Arc::new(events), self.reach)
+        let (ahead, max_wait) = (options.in_flight.bytes, self.server.kafka.max_wait.into());
+        let consumer = KafkaConsumer::new(&self.kafka.consumer(ahead, max_wait), options, Arc::new(events), self.reach)
             .context("the Kafka consumer cannot be created")?;
         let stopper = consumer.stopper();
         let failing = stopper.clone();
@@ -171,7 +171,6 @@ fn consumer_options(server: &ServerConfig, topics: &[String], patience: Duration
         chunk: Load { messages: limits.chunk_messages.get(), bytes: limits.chunk_bytes.bytes() },
         in_flight: Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() },
         commit_interval: server.kafka.commit_interval.into(),
-        linger: server.kafka.linger.into(),
         drain_timeout: patience,
     }
 }

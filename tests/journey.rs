@@ -15,6 +15,8 @@ mod goldens;
 mod headers;
 #[path = "journey/lifecycle.rs"]
 mod lifecycle;
+#[path = "journey/load.rs"]
+mod load;
 #[path = "journey/metrics.rs"]
 mod metrics;
 #[path = "journey/models.rs"]

@@ -44,22 +44,22 @@ pub struct KafkaConfig {
     /// How often the offsets of answered requests are committed: what a crash may repeat.
     #[serde(default = "one_second")]
     pub commit_interval: HumanDuration,
-    /// How long a request that comes soon after others may wait for more, to be taken and answered together: latency paid for
-    /// less CPU time at moderate rates. One that comes alone is taken at once, and so is a full chunk; `0ms`: nobody waits.
+    /// How long the broker may let requests gather before it hands them over: latency paid for less CPU time at moderate rates.
+    /// A request waits that long at the most, 64KiB of them not at all; `0ms`: none waits.
     #[serde(default = "no_time")]
-    pub linger: HumanDuration,
+    pub max_wait: HumanDuration,
+}
+
+fn one_second() -> HumanDuration {
+    HumanDuration::from_secs(1)
 }
 
 fn no_time() -> HumanDuration {
     HumanDuration::from_millis(0)
 }
 
-/// Requests that lingered longer would rather be batched by whoever sends them; the group is served no more often.
-const LONGEST_LINGER: HumanDuration = HumanDuration::from_secs(1);
-
-fn one_second() -> HumanDuration {
-    HumanDuration::from_secs(1)
-}
+/// A group whose requests may wait longer is better served by batches that their senders make.
+const LONGEST_WAIT: HumanDuration = HumanDuration::from_secs(10);
 
 /// Whether topics that are missing at the start are created.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -137,7 +137,7 @@ impl KafkaConfig {
             properties: BTreeMap::new(),
             create_topics: CreateTopics::default(),
             commit_interval: one_second(),
-            linger: no_time(),
+            max_wait: no_time(),
         }
     }
 
@@ -157,9 +157,13 @@ impl KafkaConfig {
         if self.commit_interval.is_zero() {
             problems.push(Problem::new(at.key("commit_interval"), "must be longer than 0; 1s is the default"));
         }
-        if self.linger > LONGEST_LINGER {
-            let sentence = format!("is {}, but must be at most {LONGEST_LINGER}: requests wait so long", self.linger);
-            problems.push(Problem::new(at.key("linger"), sentence));
+        if self.max_wait > LONGEST_WAIT {
+            let sentence =
+                format!("is {}; the most is {LONGEST_WAIT}, since every request may wait so long", self.max_wait);
+            problems.push(Problem::new(at.key("max_wait"), sentence));
+        }
+        if !self.max_wait.is_zero() && self.max_wait < HumanDuration::from_millis(1) {
+            problems.push(Problem::new(at.key("max_wait"), "is less than 1ms: write `1ms`, or `0ms` for no wait"));
         }
         problems
     }

@@ -52,9 +52,6 @@ const SERVE_GROUP: Duration = Duration::from_millis(20);
 /// Lag, and the forwarding of partition queues, are looked after this often.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// How often it looks within the linger whether a chunk is full.
-const LINGER_LOOKS: u32 = 4;
-
 /// How many records one call takes while nothing is known of their size.
 const FIRST_TAKE: usize = 64;
 
@@ -69,8 +66,6 @@ pub struct ConsumerOptions {
     pub in_flight: Load,
     /// How often acknowledged offsets are committed.
     pub commit_interval: Duration,
-    /// How long a record may wait for others, if one was taken so lately.
-    pub linger: Duration,
     /// How long work on revoked partitions is waited for.
     pub drain_timeout: Duration,
 }
@@ -133,8 +128,6 @@ pub struct KafkaConsumer {
     client: Arc<BaseConsumer<Context>>,
     queue: DataQueue,
     budget: Arc<Budget>,
-    /// When the last chunk was taken.
-    taken: Option<Instant>,
 }
 
 impl KafkaConsumer {
@@ -167,7 +160,7 @@ impl KafkaConsumer {
         let client: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
         let queue = DataQueue::new(&client, &topics);
         client.context().forwarding.get_or_init(|| queue.forwarding());
-        Ok(Self { client, queue, budget, taken: None })
+        Ok(Self { client, queue, budget })
     }
 
     /// A handle that stops the loop.
@@ -221,7 +214,6 @@ impl KafkaConsumer {
             self.report_errors(batch);
             return true;
         }
-        self.linger(most_messages);
         while batch.len() < most_messages && batch.bytes < most_bytes {
             let record = batch.bytes / batch.len().max(1) + 1;
             let by_bytes = ((most_bytes - batch.bytes) / record).max(1);
@@ -239,23 +231,6 @@ impl KafkaConsumer {
         let chunk = Chunk::new(Box::new(self.queue.records(batch)));
         self.hand_on(chunk);
         false
-    }
-
-    /// Lets records gather while it is less than the linger since a chunk was taken, and there are not `enough`. What comes
-    /// after a pause of that length, alone, is taken at once; and when chunks fill faster than that, nothing waits.
-    fn linger(&mut self, enough: usize) {
-        let linger = self.context().options.linger;
-        if linger.is_zero() {
-            return;
-        }
-        let until = self.taken.map(|taken| taken + linger);
-        while let Some(rest) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
-            if rest.is_zero() || self.queue.len() + 1 >= enough {
-                break;
-            }
-            std::thread::sleep(rest.min(linger / LINGER_LOOKS));
-        }
-        self.taken = Some(Instant::now());
     }
 
     fn hand_on(&self, chunk: Chunk) {

@@ -161,12 +161,6 @@ impl DataQueue {
         Forwarding(Arc::downgrade(&self.queue))
     }
 
-    /// Records, and errors in the place of records, that could be taken without waiting.
-    pub fn len(&self) -> usize {
-        // SAFETY: the queue is live.
-        unsafe { sys::rd_kafka_queue_length(self.queue.queue) }
-    }
-
     /// Adds up to `most` records to `batch`, waiting up to `wait` for the first one if there is none.
     pub fn take(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> usize {
         let mut raw: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(most);

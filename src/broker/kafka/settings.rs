@@ -1,6 +1,6 @@
 //! How the clients are configured: defaults that serve latency at low load and throughput at high load, then the user's own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use rdkafka::ClientConfig;
 
@@ -22,9 +22,14 @@ const AHEAD: usize = 4_000;
 /// The most that a record may have as far as the client is concerned; a broker takes 100 MiB in one request by default.
 const LARGEST_MESSAGE: usize = 64 << 20;
 
+/// So many bytes are handed over at once, however long more of them could be waited for: some hundreds of small records, after
+/// which company makes a record no cheaper.
+const COMPANY: usize = 64 << 10;
+
 impl KafkaSettings {
-    /// For the member of the group, which fetches ahead at most `ahead_bytes`.
-    pub fn consumer(&self, ahead_bytes: usize) -> ClientConfig {
+    /// For the member of the group, which fetches ahead at most `ahead_bytes`. Records may wait `max_wait` at the broker for
+    /// company: a fetch a record costs more than everything that a small model does with it.
+    pub fn consumer(&self, ahead_bytes: usize, max_wait: Duration) -> ClientConfig {
         let mut config = self.base();
         config
             .set("group.id", &self.group)
@@ -35,6 +40,11 @@ impl KafkaSettings {
             .set("queued.max.messages.kbytes", (ahead_bytes / 1024).clamp(1, 2_097_151).to_string())
             // By default a consumer that has fetched enough looks again only after a second.
             .set("fetch.queue.backoff.ms", "10");
+        if !max_wait.is_zero() {
+            config
+                .set("fetch.min.bytes", COMPANY.to_string())
+                .set("fetch.wait.max.ms", max_wait.as_millis().to_string());
+        }
         // The group protocol of Kafka 4 has its assignor on the broker and refuses the property.
         if self.properties.get("group.protocol").is_none_or(|protocol| protocol != "consumer") {
             config.set("partition.assignment.strategy", "cooperative-sticky");
@@ -97,11 +107,25 @@ mod tests {
     }
 
     #[test]
+    fn requests_gather_at_the_broker_only_if_they_may_wait_and_the_users_own_keys_win() {
+        let fetch = |settings: &KafkaSettings, max_wait| {
+            let config = settings.consumer(0, Duration::from_millis(max_wait));
+            ["fetch.min.bytes", "fetch.wait.max.ms"].map(|key| config.get(key).map(str::to_owned))
+        };
+        let plain = KafkaSettings::default();
+        assert_eq!(fetch(&plain, 0), [None, None], "the client's defaults wake at the first byte");
+        assert_eq!(fetch(&plain, 20), [Some("65536".to_owned()), Some("20".to_owned())]);
+        let properties = BTreeMap::from([("fetch.min.bytes".to_owned(), "1".to_owned())]);
+        let theirs = KafkaSettings { properties, ..KafkaSettings::default() };
+        assert_eq!(fetch(&theirs, 20), [Some("1".to_owned()), Some("20".to_owned())]);
+    }
+
+    #[test]
     fn the_broker_side_protocol_gets_no_assignor() {
         let assignor = "partition.assignment.strategy";
-        assert_eq!(KafkaSettings::default().consumer(0).get(assignor), Some("cooperative-sticky"));
+        assert_eq!(KafkaSettings::default().consumer(0, Duration::ZERO).get(assignor), Some("cooperative-sticky"));
         let properties = BTreeMap::from([("group.protocol".to_owned(), "consumer".to_owned())]);
         let settings = KafkaSettings { properties, ..KafkaSettings::default() };
-        assert_eq!(settings.consumer(0).get(assignor), None);
+        assert_eq!(settings.consumer(0, Duration::ZERO).get(assignor), None);
     }
 }
