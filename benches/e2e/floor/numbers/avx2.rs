@@ -128,12 +128,12 @@ unsafe fn four<T: Four, const SIGNED: bool>(bytes: &[u8], ends: *const u32, into
     // SAFETY: the caller gives five ends within the text, of which the first is at least `BEFORE - 1`.
     unsafe {
         let (mut lengths, mut wrong, mut negative) = ([0; 4], 0, 0);
-        for index in 0..4 {
+        for (index, length) in lengths.iter_mut().enumerate() {
             let (start, end) = (*ends.add(index) as usize + 1, *ends.add(index + 1) as usize);
             let is_negative = usize::from(SIGNED && *bytes.as_ptr().add(start) == b'-');
             negative |= is_negative << index;
-            lengths[index] = end - start - is_negative;
-            wrong |= lengths[index].wrapping_sub(1);
+            *length = end - start - is_negative;
+            wrong |= length.wrapping_sub(1);
         }
         // Each is 1 to 16; an empty one wraps around.
         if wrong >= 16 {
