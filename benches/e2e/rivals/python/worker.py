@@ -98,8 +98,9 @@ class Worker:
     def answer(self, messages: list) -> None:
         messages = [message for message in messages if not_failed(message)]
         for answers in self.model.answer(messages):
-            # Python-made answers take librdkafka's batch call; nothing here is slower than a loop over produce().
-            self.producer.produce_batch(self.results, answers)
+            # As dear as produce() for each, and shorter.
+            if self.producer.produce_batch(self.results, answers) < len(answers):
+                raise SystemExit("the client did not take an answer (too big for a record?); nothing is committed")
         self.answered.update({message.partition(): message.offset() for message in messages})
 
     def commit(self, answered: dict[int, int]) -> None:

@@ -8,7 +8,15 @@ import org.apache.kafka.clients.producer.ProducerConfig;
 
 /** What both JVM rivals ask of the Kafka clients, and why. */
 final class Settings {
+    /** Bytes of a producer's batch: at the default of 16 KiB a poll's answers would make a dozen requests. */
+    static final int BATCH_SIZE = 131_072;
+
     private Settings() {}
+
+    /** LINGER_MS, if the environment has it. */
+    static int linger(int otherwise) {
+        return Integer.parseInt(System.getenv().getOrDefault("LINGER_MS", String.valueOf(otherwise)));
+    }
 
     static Map<String, Object> consumer(String brokers, String group) {
         return Map.of(
@@ -30,8 +38,8 @@ final class Settings {
                 CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG, brokers,
                 ProducerConfig.ACKS_CONFIG, "all",
                 ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true,
-                ProducerConfig.LINGER_MS_CONFIG, Integer.parseInt(System.getenv().getOrDefault("LINGER_MS", "0")),
-                ProducerConfig.BATCH_SIZE_CONFIG, Integer.parseInt(System.getenv().getOrDefault("BATCH_SIZE", "131072")),
+                ProducerConfig.LINGER_MS_CONFIG, linger(0),
+                ProducerConfig.BATCH_SIZE_CONFIG, BATCH_SIZE,
                 CommonClientConfigs.METRIC_REPORTER_CLASSES_CONFIG, "",
                 CommonClientConfigs.ENABLE_METRICS_PUSH_CONFIG, false);
     }
