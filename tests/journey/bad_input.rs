@@ -85,12 +85,6 @@ fn undecodable() -> Vec<Bad> {
         ),
         bad("twice", Ask::bytes(twice), INVALID_REQUEST, &["twice"]),
         bad(
-            "no inputs",
-            Ask::json(&json!({"id": "no inputs", "model_name": "iris", "inputs": []})),
-            INVALID_REQUEST,
-            &["`inputs` is empty"],
-        ),
-        bad(
             "no instances",
             Ask::json(&json!({"id": "no instances", "model_name": "iris", "instances": []})),
             INVALID_REQUEST,
@@ -169,6 +163,8 @@ fn misfits() -> Vec<Bad> {
             INVALID_INPUT,
             &["`input`", "FP32", "BYTES"],
         ),
+        // A request in order, for a model that takes nothing.
+        bad("no inputs", to("no inputs", "iris", json!({"inputs": []})), INVALID_INPUT, &["`input`", "missing"]),
         bad(
             "narrow",
             tensor("narrow", input("FP32", json!([1, 3]), json!([1, 2, 3]))),
