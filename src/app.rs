@@ -34,6 +34,7 @@ use crate::{
 use events::Events;
 use shutdown::Shutdown;
 
+mod choice;
 mod events;
 mod models;
 pub mod online;

@@ -161,19 +161,18 @@ fn served(server: &ServerConfig, pipelines: &[PipelineConfig], store: &LocalStor
     }
 }
 
+/// The models that pipelines name; of those whose requests choose, all of the repository that may come of it, and the one
+/// that takes over for the others.
 fn named(
     pipelines: &[PipelineConfig],
     all: impl Fn() -> anyhow::Result<BTreeSet<Name>>,
 ) -> anyhow::Result<BTreeSet<Name>> {
     let mut names = BTreeSet::new();
-    for selector in pipelines.iter().flat_map(PipelineConfig::predicts).map(|(_, predict)| predict.model()) {
-        match selector {
-            Ok(ModelSelector::Fixed(name)) => {
-                names.insert(name);
-            }
-            // A pipeline whose requests choose may need any of them.
-            Ok(ModelSelector::FromRequest) => names.extend(all()?),
-            Err(problem) => anyhow::bail!(problem),
+    for (_, predict) in pipelines.iter().flat_map(PipelineConfig::predicts) {
+        let selector = predict.selector().map_err(|problems| anyhow::anyhow!(problems.join("; ")))?;
+        names.extend(selector.needed().cloned());
+        if let ModelSelector::Template(_) = selector.model {
+            names.extend(all()?.into_iter().filter(|name| selector.may_run(name)));
         }
     }
     Ok(names)
@@ -181,13 +180,12 @@ fn named(
 
 /// The versions that pipelines name by number.
 fn pinned(pipelines: &[PipelineConfig], model: &Name) -> Vec<u64> {
-    let version = |(_, predict): (usize, &crate::steps::predict::Config)| match (predict.model(), predict.version()) {
-        (Ok(ModelSelector::Fixed(name)), Ok(VersionSelector::Fixed(VersionChoice::Number(number))))
-            if name == *model =>
-        {
-            Some(number)
+    let version = |(_, predict): (usize, &crate::steps::predict::Config)| {
+        let selector = predict.selector().ok().filter(|selector| selector.may_run(model))?;
+        match selector.version {
+            VersionSelector::Fixed(VersionChoice::Number(number)) => Some(number),
+            _ => None,
         }
-        _ => None,
     };
     pipelines.iter().flat_map(PipelineConfig::predicts).filter_map(version).collect()
 }
@@ -209,7 +207,8 @@ pub fn report_misfits(worker: &Worker) {
         let State::Available(servable) = state else { continue };
         for pipeline in &worker.pipelines {
             for (index, segment) in pipeline.segments.iter().enumerate() {
-                let names_it = matches!(segment.predict.model(), Ok(ModelSelector::Fixed(name)) if name == id.name);
+                let needed = segment.predict.selector().ok().and_then(|selector| selector.needed().cloned());
+                let names_it = needed.is_some_and(|name| name == id.name);
                 if names_it && let Err(error) = pipeline.bind(index, &servable) {
                     tracing::error!(pipeline = pipeline.name, model = %id, "{}", error.message());
                 }
