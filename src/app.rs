@@ -34,6 +34,7 @@ use crate::{
 use events::Events;
 use shutdown::Shutdown;
 
+pub mod checks;
 mod choice;
 mod events;
 mod models;

@@ -16,6 +16,7 @@ use crate::{
 };
 use body::Body;
 use fault::{Fault, error, refused};
+pub use golden::{GoldenSample, Tolerance, golden_samples};
 pub use id::find as find_id;
 pub(super) use parameter::find as find_parameter;
 pub use write::{AnswerHead, Writer, write_error, write_result};
@@ -26,6 +27,7 @@ mod element;
 mod explain;
 mod fast;
 mod fault;
+mod golden;
 mod id;
 mod number;
 mod parameter;
