@@ -36,6 +36,8 @@ use layout::Layout;
 use shutdown::Shutdown;
 use tasks::Tasks;
 
+pub mod checks;
+mod choice;
 mod events;
 mod layout;
 mod models;

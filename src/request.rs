@@ -98,12 +98,16 @@ impl Request {
 }
 
 /// What [`is_model_name`] asks for, for a sentence.
-pub const MODEL_NAME_RULE: &str = "a name is one folder of the repository, without `/`, `\\`, `..` or control characters, and does not start with `.`";
+pub const MODEL_NAME_RULE: &str = "a name is one folder of the repository, without `/`, `\\`, `..` or control characters, does not start with `.` and has at most 255 bytes";
+
+/// The longest name in bytes: what file systems take.
+const LONGEST_MODEL_NAME: usize = 255;
 
 /// Whether `name` may be a model's: one folder of the repository and nothing outside it. Files and requests are held to the
 /// same rule.
 pub fn is_model_name(name: &str) -> bool {
     !name.is_empty()
+        && name.len() <= LONGEST_MODEL_NAME
         && !name.starts_with('.')
         && !name.contains("..")
         && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
@@ -125,6 +129,9 @@ pub struct ModelChoice {
     pub name: Name,
     /// Which of its versions.
     pub version: VersionChoice,
+    /// The model to take instead if there is none called `name`, in the same version. One that is there and cannot be served,
+    /// or lacks the version, is not replaced.
+    pub fallback: Option<Name>,
 }
 
 /// Where a group goes: a pipeline, and the model of each of its `predict` steps in order.
@@ -277,7 +284,7 @@ mod tests {
         for right in ["iris", "churn-7", "Größe v2", "a.b", "*"] {
             assert!(is_model_name(right), "{right}");
         }
-        for wrong in ["", ".", "..", ".hidden", "a/b", "/etc", "a\\b", "a..b", "a\0", "a\n"] {
+        for wrong in ["", ".", "..", ".hidden", "a/b", "/etc", "a\\b", "a..b", "a\0", "a\n", &"x".repeat(256)] {
             assert!(!is_model_name(wrong), "{wrong:?}");
         }
     }

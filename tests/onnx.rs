@@ -5,6 +5,8 @@
 
 #[path = "onnx/batching.rs"]
 mod batching;
+#[path = "onnx/checks.rs"]
+mod checks;
 #[path = "onnx/golden.rs"]
 mod golden;
 #[path = "onnx/inspect.rs"]

@@ -4,21 +4,29 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
 
-use super::layout::{self, Layout, Sessions};
+use super::{
+    checks,
+    layout::{self, Layout, Sessions},
+};
 use crate::{
     admin::{ModelState, ModelStatus},
     backend::onnx::SessionOptions,
-    config::{ModelConfig, PipelineConfig, Served, ServerConfig, Settings, VersionPolicy},
+    config::{ModelConfig, PipelineConfig, Served, ServerConfig, Settings, SignatureRule, VersionPolicy},
     metrics::{LoadMetrics, ModelMetrics},
     model::{
         batcher::{BatchOptions, Observer, Run},
+        checks::compatible,
         loader::{self, LoadOptions},
         manager::{Manager, State},
         policy::{self, aspired},
-        servable::ServableId,
+        servable::{Servable, ServableId},
     },
     request::VersionChoice,
-    steps::predict::{ModelSelector, VersionSelector},
+    steps::{
+        VersionFiles,
+        fit::{Candidate, Places},
+        predict::{ModelSelector, VersionSelector},
+    },
     store::local::{LocalStore, StoreError},
     tensor::Name,
     worker::Worker,
@@ -42,10 +50,20 @@ pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig], layout: &Layout
         }
     }
     let (manager, mut threads) = (Arc::new(Manager::default()), Vec::new());
+    let places = checks::places(pipelines);
+    let mut serving: Option<Arc<Servable>> = None;
+    // Versions of a model stand together and ascend: each is held against the one before, which clients know.
     for (id, folder) in &aspired {
+        serving = serving.filter(|serving| serving.id.name == id.name);
         let sessions = layout.sessions(layout::bytes_in(folder), aspired.len());
         threads.push(sessions);
-        manager.set(id, load_one(id, folder, server, sessions));
+        let must_fit =
+            MustFit { places: &places, rule: server.models.signature_of(&id.name), serving: serving.as_deref() };
+        let state = load_one(id, folder, load_options(id, server, sessions), &must_fit);
+        if let State::Available(servable) = &state {
+            serving = Some(Arc::clone(servable));
+        }
+        manager.set(id, state);
     }
     report(layout, &threads);
     Ok(manager)
@@ -88,19 +106,45 @@ pub fn absent(settings: &Settings, store: &LocalStore) -> Vec<String> {
     names.into_iter().filter_map(sentence).collect()
 }
 
-fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig, sessions: Sessions) -> State {
+/// What a version is held against besides itself.
+struct MustFit<'a> {
+    places: &'a Places,
+    rule: SignatureRule,
+    serving: Option<&'a Servable>,
+}
+
+impl MustFit<'_> {
+    fn check(&self, servable: &Servable) -> Result<(), String> {
+        if let (Some(serving), SignatureRule::Compatible) = (self.serving, self.rule) {
+            compatible(&serving.signature, &servable.signature)?;
+        }
+        let files = VersionFiles { folder: servable.folder.clone() };
+        let theirs = self.serving.map(|serving| (&serving.signature, VersionFiles { folder: serving.folder.clone() }));
+        let serving = theirs.as_ref().map(|(signature, files)| Candidate { signature, files });
+        self.places.check(&servable.id.name, Candidate { signature: &servable.signature, files: &files }, serving)
+    }
+}
+
+fn load_one(
+    id: &ServableId,
+    folder: &Path,
+    options: impl FnOnce(ModelConfig) -> LoadOptions,
+    must_fit: &MustFit<'_>,
+) -> State {
     let (started, metrics) = (Instant::now(), LoadMetrics::new(&id.name));
     let loaded = ModelConfig::read(folder).and_then(|model| {
-        let options = load_options(id, server, sessions, model);
-        loader::load(id.clone(), folder, &options, observer(id)).map_err(|error| error.to_string())
+        let options = options(model);
+        let servable = loader::load(id.clone(), folder, &options, observer(id)).map_err(|error| error.to_string())?;
+        must_fit.check(&servable)?;
+        Ok((servable, options))
     });
     match loaded {
-        Ok(servable) => {
+        Ok((servable, options)) => {
             metrics.loaded(started.elapsed());
             let batching = servable.batching.reason.as_str();
-            let Sessions { count, threads } = sessions;
+            let (sessions, threads) = (options.sessions, options.session.threads);
             let (digest, took) = (servable.digest.as_str(), started.elapsed());
-            tracing::info!(model = %id, digest, batching, sessions = count, threads, ?took, "model loaded");
+            tracing::info!(model = %id, digest, batching, sessions, threads, ?took, "model loaded");
             State::Available(Arc::new(servable))
         }
         Err(error) => {
@@ -111,9 +155,10 @@ fn load_one(id: &ServableId, folder: &Path, server: &ServerConfig, sessions: Ses
     }
 }
 
-fn load_options(id: &ServableId, server: &ServerConfig, sessions: Sessions, model: ModelConfig) -> LoadOptions {
+fn load_options(id: &ServableId, server: &ServerConfig, sessions: Sessions) -> impl FnOnce(ModelConfig) -> LoadOptions {
     let bounds = server.batching.bounds_of(&id.name);
-    LoadOptions {
+    move |model| LoadOptions {
+        checks: checks::options(&model),
         sessions: sessions.count,
         session: SessionOptions { threads: sessions.threads, optimization: model.optimization },
         batching: model.batching,
@@ -178,19 +223,18 @@ fn served(server: &ServerConfig, pipelines: &[PipelineConfig], store: &LocalStor
     }
 }
 
+/// The models that pipelines name; of those whose requests choose, all of the repository that may come of it, and the one
+/// that takes over for the others.
 fn named(
     pipelines: &[PipelineConfig],
     all: impl Fn() -> anyhow::Result<BTreeSet<Name>>,
 ) -> anyhow::Result<BTreeSet<Name>> {
     let mut names = BTreeSet::new();
-    for selector in pipelines.iter().flat_map(PipelineConfig::predicts).map(|(_, predict)| predict.model()) {
-        match selector {
-            Ok(ModelSelector::Fixed(name)) => {
-                names.insert(name);
-            }
-            // A pipeline whose requests choose may need any of them.
-            Ok(ModelSelector::FromRequest) => names.extend(all()?),
-            Err(problem) => anyhow::bail!(problem),
+    for (_, predict) in pipelines.iter().flat_map(PipelineConfig::predicts) {
+        let selector = predict.selector().map_err(|problems| anyhow::anyhow!(problems.join("; ")))?;
+        names.extend(selector.needed().cloned());
+        if let ModelSelector::Template(_) = selector.model {
+            names.extend(all()?.into_iter().filter(|name| selector.may_run(name)));
         }
     }
     Ok(names)
@@ -198,13 +242,12 @@ fn named(
 
 /// The versions that pipelines name by number.
 fn pinned(pipelines: &[PipelineConfig], model: &Name) -> Vec<u64> {
-    let version = |(_, predict): (usize, &crate::steps::predict::Config)| match (predict.model(), predict.version()) {
-        (Ok(ModelSelector::Fixed(name)), Ok(VersionSelector::Fixed(VersionChoice::Number(number))))
-            if name == *model =>
-        {
-            Some(number)
+    let version = |(_, predict): (usize, &crate::steps::predict::Config)| {
+        let selector = predict.selector().ok().filter(|selector| selector.may_run(model))?;
+        match selector.version {
+            VersionSelector::Fixed(VersionChoice::Number(number)) => Some(number),
+            _ => None,
         }
-        _ => None,
     };
     pipelines.iter().flat_map(PipelineConfig::predicts).filter_map(version).collect()
 }
@@ -226,7 +269,8 @@ pub fn report_misfits(worker: &Worker) {
         let State::Available(servable) = state else { continue };
         for pipeline in &worker.pipelines {
             for (index, segment) in pipeline.segments.iter().enumerate() {
-                let names_it = matches!(segment.predict.model(), Ok(ModelSelector::Fixed(name)) if name == id.name);
+                let needed = segment.predict.selector().ok().and_then(|selector| selector.needed().cloned());
+                let names_it = needed.is_some_and(|name| name == id.name);
                 if names_it && let Err(error) = pipeline.bind(index, &servable) {
                     tracing::error!(pipeline = pipeline.name, model = %id, "{}", error.message());
                 }

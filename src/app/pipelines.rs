@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
+use super::choice::Chosen;
 use crate::{
     admin::PipelineStatus,
     codec::{
-        Format, Intake, Intakes, RouteChoice, Routing,
+        Format, Intake, Intakes, Routing,
         encode::{HeaderPolicy, Outlet},
         envelope::HeaderNames,
     },
     config::{self, Codec, PipelineConfig},
-    error::{ErrorCode, RequestError},
-    request::{ModelChoice, Route, VersionChoice, is_model_name},
+    request::{ModelChoice, Route},
     steps::{
         predict::{self, ModelSelector, Selector, VersionSelector},
         program::segments,
@@ -71,15 +71,12 @@ pub fn build(pipelines: &[PipelineConfig], outputs: &[String]) -> Vec<Pipeline> 
 
 /// The pipelines as the admin endpoint shows them, with the models that they cannot do without.
 pub fn statuses(pipelines: &[PipelineConfig]) -> Vec<PipelineStatus> {
-    let fixed = |(_, predict): (usize, &predict::Config)| match predict.model() {
-        Ok(ModelSelector::Fixed(name)) => Some(name),
-        _ => None,
-    };
+    let needed = |(_, predict): (usize, &predict::Config)| predict.selector().ok()?.needed().cloned();
     let status = |pipeline: &PipelineConfig| PipelineStatus {
         name: pipeline.name.clone(),
         topics: pipeline.input.topics.clone(),
         output: pipeline.output.topic.clone(),
-        models: pipeline.predicts().filter_map(fixed).collect(),
+        models: pipeline.predicts().filter_map(needed).collect(),
     };
     pipelines.iter().map(status).collect()
 }
@@ -103,60 +100,13 @@ fn routing(index: usize, pipeline: &PipelineConfig) -> anyhow::Result<Routing> {
         .iter()
         .map(|selector| match (&selector.model, &selector.version) {
             (ModelSelector::Fixed(name), VersionSelector::Fixed(version)) => {
-                Some(ModelChoice { name: name.clone(), version: version.clone() })
+                Some(ModelChoice { name: name.clone(), version: version.clone(), fallback: None })
             }
             _ => None,
         })
         .collect();
     Ok(match fixed {
         Some(models) => Routing::Fixed(Arc::new(Route { pipeline: index, models })),
-        None => Routing::Chosen(Box::new(Chosen { pipeline: index, selectors })),
+        None => Routing::Chosen(Box::new(Chosen::new(index, selectors))),
     })
-}
-
-/// A pipeline whose requests choose.
-#[derive(Debug)]
-struct Chosen {
-    pipeline: usize,
-    selectors: Vec<Selector>,
-}
-
-impl RouteChoice for Chosen {
-    fn route(&self, model: Option<&str>, version: Option<&str>) -> Result<Arc<Route>, RequestError> {
-        let choice = |selector: &Selector| {
-            let name = match &selector.model {
-                ModelSelector::Fixed(name) => name.clone(),
-                ModelSelector::FromRequest => chosen_model(selector, model)?.into(),
-            };
-            let version = match &selector.version {
-                VersionSelector::Fixed(version) => version.clone(),
-                VersionSelector::FromRequest => chosen_version(version)?,
-            };
-            Ok(ModelChoice { name, version })
-        };
-        let models = self.selectors.iter().map(choice).collect::<Result<_, RequestError>>()?;
-        Ok(Arc::new(Route { pipeline: self.pipeline, models }))
-    }
-}
-
-fn chosen_model<'a>(selector: &Selector, model: Option<&'a str>) -> Result<&'a str, RequestError> {
-    let Some(name) = model else {
-        let why = "the request must name a model: in the header `model-name`, or as `model_name` in the body";
-        return Err(RequestError::new(ErrorCode::InvalidRequest, why));
-    };
-    if selector.allows(name) {
-        return Ok(name);
-    }
-    let shown = if is_model_name(name) { name.to_owned() } else { name.escape_debug().to_string() };
-    Err(RequestError::new(ErrorCode::UnknownModel, format!("there is no model `{shown}` that requests may choose")))
-}
-
-fn chosen_version(version: Option<&str>) -> Result<VersionChoice, RequestError> {
-    match version {
-        None | Some("" | "latest") => Ok(VersionChoice::Latest),
-        Some(text) => text.parse().map(VersionChoice::Number).map_err(|_| {
-            let why = format!("`{}` is no version: send a whole number or `latest`", text.escape_debug());
-            RequestError::new(ErrorCode::UnknownModel, why)
-        }),
-    }
 }

@@ -11,7 +11,7 @@ use super::{ConfigArgs, print};
 use crate::{
     app::online,
     config::{Delivery, ModelsConfig, PipelineConfig, Served, Settings, VersionPolicy, step_name},
-    steps::{StepConfig, predict::ModelSelector},
+    steps::StepConfig,
     tensor::Name,
 };
 
@@ -105,14 +105,14 @@ fn models_line(models: &ModelsConfig, pipelines: &[PipelineConfig]) -> String {
     format!("{} of {}", lines.join(", "), models.repository)
 }
 
-/// The models that the pipelines name, each once.
+/// The models that the pipelines name, each once; a template stands for those that may come of it.
 fn named_models(pipelines: &[PipelineConfig]) -> Vec<Name> {
-    let mut names = Vec::new();
+    let mut names: Vec<Name> = Vec::new();
     for (_, predict) in pipelines.iter().flat_map(PipelineConfig::predicts) {
-        if let Ok(ModelSelector::Fixed(name)) = predict.model()
-            && !names.contains(&name)
-        {
-            names.push(name);
+        for name in [Some(&predict.model), predict.fallback.as_ref()].into_iter().flatten() {
+            if !names.iter().any(|known| **known == **name) {
+                names.push(name.as_str().into());
+            }
         }
     }
     names

@@ -2,6 +2,7 @@
 
 use std::{str::from_utf8, time::Duration};
 
+use super::asked::Headers;
 use crate::{
     broker::{Chunk, CopyRule, Message},
     error::{ErrorCode, RequestError},
@@ -50,6 +51,8 @@ pub struct Envelope<'a> {
     pub reply_topic: Option<&'a str>,
     /// Whether the record has any headers at all.
     pub has_headers: bool,
+    /// All of them, for those that only some pipelines ask for.
+    pub headers: Headers<'a>,
 }
 
 impl<'a> Envelope<'a> {
@@ -59,7 +62,7 @@ impl<'a> Envelope<'a> {
     /// [`ErrorCode::InvalidRequest`] for a header of ours that is no text or no number; the envelope then holds what was
     /// read so far.
     pub fn read(chunk: &'a Chunk, message: usize, names: &HeaderNames) -> (Self, Result<(), RequestError>) {
-        let mut envelope = Self::default();
+        let mut envelope = Self { headers: Headers::of(chunk, message), ..Self::default() };
         let mut verdict = Ok(());
         chunk.headers(message, &mut |header| {
             envelope.has_headers = true;

@@ -19,9 +19,11 @@ use crate::{
     tensor::Name,
 };
 
+pub use asked::{Asked, Headers, Parameter};
 pub use envelope::Envelope;
 pub use groups::{Announced, Drafted, Groups, Rows};
 
+mod asked;
 pub mod client;
 pub mod encode;
 pub mod envelope;
@@ -55,11 +57,16 @@ pub enum Routing {
 
 /// Turns what a request says about models into a route.
 pub trait RouteChoice: Send + Sync + std::fmt::Debug {
-    /// The route for a request that names `model` and `version` (header, else body); `None` where it is silent.
+    /// The route for a request that says this much.
     ///
     /// # Errors
     /// [`crate::error::ErrorCode::InvalidRequest`] or `UnknownModel` for a name that is missing or may not be chosen.
-    fn route(&self, model: Option<&str>, version: Option<&str>) -> Result<Arc<Route>, RequestError>;
+    fn route(&self, asked: &Asked<'_>) -> Result<Arc<Route>, RequestError>;
+
+    /// Whether routes depend on the body's parameters, which must be read first then.
+    fn reads_parameters(&self) -> bool {
+        false
+    }
 }
 
 /// What decoding must know of a pipeline.
@@ -153,14 +160,26 @@ impl Draft<'_> {
         }
     }
 
-    /// The way of a request whose body names `model` and `version`; headers go before it.
+    /// The way of a request whose body names `model` and `version` and has `parameters`, a JSON object; headers go before
+    /// it.
     ///
     /// # Errors
     /// If the pipeline lets requests choose and this choice is missing or not allowed.
-    pub fn route(&self, model: Option<&str>, version: Option<&str>) -> Result<Arc<Route>, RequestError> {
+    pub fn route(
+        &self,
+        model: Option<&str>,
+        version: Option<&str>,
+        parameters: Option<&str>,
+    ) -> Result<Arc<Route>, RequestError> {
         match &self.intake.routing {
             Routing::Fixed(route) => Ok(Arc::clone(route)),
-            Routing::Chosen(choice) => choice.route(self.envelope.model.or(model), self.envelope.version.or(version)),
+            Routing::Chosen(choice) => choice.route(&Asked {
+                model: self.envelope.model.or(model),
+                version: self.envelope.version.or(version),
+                key: self.message.key,
+                headers: self.envelope.headers,
+                parameters,
+            }),
         }
     }
 }
@@ -245,8 +264,8 @@ mod tests {
     struct Faulty;
 
     impl RouteChoice for Faulty {
-        fn route(&self, model: Option<&str>, _: Option<&str>) -> Result<Arc<Route>, RequestError> {
-            assert_ne!(model, Some("poison"), "a fault for the test");
+        fn route(&self, asked: &Asked<'_>) -> Result<Arc<Route>, RequestError> {
+            assert_ne!(asked.model, Some("poison"), "a fault for the test");
             Ok(Arc::new(Route { pipeline: 0, models: Vec::new() }))
         }
     }

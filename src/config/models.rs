@@ -18,7 +18,7 @@ use crate::{
 /// Where models come from and which versions are in service.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-not-built-yet" = ["poll_interval", "cache", "memory", "signature"]))]
+#[schemars(extend("x-not-built-yet" = ["poll_interval", "cache", "memory"]))]
 pub struct ModelsConfig {
     /// The folder of the models, `<repository>/<model>/<version>/model.onnx`: a path (from where the worker is started) or `file://…`.
     pub repository: String,
@@ -28,6 +28,9 @@ pub struct ModelsConfig {
     /// Which versions of a model are in service: `{latest: n}`, `all` or `{specific: [1, 3]}`.
     #[serde(default)]
     pub versions: VersionPolicy,
+    /// Whether a new version may take other inputs than the one in service, or lack outputs of it.
+    #[serde(default)]
+    pub signature: SignatureRule,
     /// What differs for single models, by name.
     #[serde(default)]
     pub per_model: BTreeMap<String, ModelOverrides>,
@@ -39,6 +42,19 @@ pub struct ModelsConfig {
 pub struct ModelOverrides {
     /// Its versions in service, instead of `models.versions`.
     pub versions: Option<VersionPolicy>,
+    /// What its new versions may change, instead of `models.signature`.
+    pub signature: Option<SignatureRule>,
+}
+
+/// Whether a new version may take other inputs than the one in service, or lack outputs of it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureRule {
+    /// It may not, since clients would break: such a version is refused.
+    #[default]
+    Compatible,
+    /// It may.
+    Any,
 }
 
 /// Which versions of a model are in service.
@@ -77,6 +93,7 @@ impl ModelsConfig {
             repository: repository.into(),
             serve: Vec::new(),
             versions: VersionPolicy::default(),
+            signature: SignatureRule::default(),
             per_model: BTreeMap::new(),
         }
     }
@@ -98,6 +115,11 @@ impl ModelsConfig {
     /// Which versions of `model` are to be in service.
     pub fn versions_of(&self, model: &str) -> &VersionPolicy {
         self.per_model.get(model).and_then(|overrides| overrides.versions.as_ref()).unwrap_or(&self.versions)
+    }
+
+    /// What new versions of `model` may change.
+    pub fn signature_of(&self, model: &str) -> SignatureRule {
+        self.per_model.get(model).and_then(|overrides| overrides.signature).unwrap_or(self.signature)
     }
 
     pub(super) fn problems(&self) -> Vec<Problem> {
@@ -173,12 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_model_may_have_versions_of_its_own() {
-        let overrides = ModelOverrides { versions: Some(specific(&[3])) };
+    fn a_model_may_have_rules_of_its_own() {
+        let overrides = ModelOverrides { versions: Some(specific(&[3])), signature: Some(SignatureRule::Any) };
         let per_model = [("iris".to_owned(), overrides), ("spam".to_owned(), ModelOverrides::default())].into();
         let models = ModelsConfig { per_model, ..ModelsConfig::new("models") };
         assert_eq!(models.versions_of("iris"), &specific(&[3]));
         assert_eq!(models.versions_of("spam"), &VersionPolicy::Latest(NonZeroU32::MIN));
+        assert_eq!(models.signature_of("iris"), SignatureRule::Any);
+        assert_eq!(models.signature_of("spam"), SignatureRule::Compatible);
     }
 
     #[test]

@@ -94,25 +94,24 @@ pub fn between_server_and_pipelines(server: &FileRead<ServerConfig>, files: &mut
 fn unserved(predict: &predict::Config, server: &ServerConfig, file: &str) -> Option<(&'static str, String)> {
     // What is wrong with the properties themselves has been told.
     let selector = predict.selector().ok()?;
-    let name = match (selector.model, server.models.served()) {
-        (ModelSelector::FromRequest, Served::Named) => {
-            let sentence = format!(
-                "lets requests choose among the models that are served, but `models.serve` of {file} names none: \
-                 list them there, or write `serve: [\"*\"]` for all"
-            );
-            return Some(("model", sentence));
-        }
-        (ModelSelector::FromRequest, _) => return None,
-        (ModelSelector::Fixed(name), Served::Only(served)) if !served.contains(&name) => {
-            let sentence =
-                format!("`{name}` is not in `models.serve` of {file} and would never be loaded: add it there");
-            return Some(("model", sentence));
-        }
-        (ModelSelector::Fixed(name), _) => name,
-    };
-    match (selector.version, server.models.versions_of(&name)) {
+    if !selector.is_bounded() && server.models.served() == Served::Named {
+        let sentence = format!(
+            "lets requests choose among the models that are served, but `models.serve` of {file} names none: \
+             list them there, or write `serve: [\"*\"]` for all"
+        );
+        return Some(("model", sentence));
+    }
+    let name = selector.needed()?;
+    let key = if matches!(selector.model, ModelSelector::Fixed(_)) { "model" } else { "fallback" };
+    if let Served::Only(served) = server.models.served()
+        && !served.contains(name)
+    {
+        let sentence = format!("`{name}` is not in `models.serve` of {file} and would never be loaded: add it there");
+        return Some((key, sentence));
+    }
+    match (&selector.version, server.models.versions_of(name)) {
         (VersionSelector::Fixed(VersionChoice::Number(number)), super::VersionPolicy::Specific(served))
-            if served.iter().all(|version| version.get() != number) =>
+            if served.iter().all(|version| version.get() != *number) =>
         {
             let sentence =
                 format!("version {number} of `{name}` is not among the `specific` versions of {file}: add it there");

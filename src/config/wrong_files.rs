@@ -149,12 +149,13 @@ timeout: 0s
             "pipeline-0.yaml:9: steps[0].lowercas: unknown key `lowercas`; did you mean `lowercase`?",
             "pipeline-0.yaml:10: steps[1].lowercase.colunm: unknown key `colunm`; did you mean `column`?",
             "pipeline-0.yaml:11: steps[2].predict.model: is required and missing: the model's name in the \
-             repository, or `{request.model}` to let the request choose",
+             repository, or a template over the request: `{request.model}`, `churn-{key}`, `{header.tenant}-churn`, \
+             `{parameter.NAME}`",
             "pipeline-0.yaml:12: steps[3]: `predict` needs a value: write `predict: {model: …}`",
             "pipeline-0.yaml:13: steps[4]: expected one key, found `predict` and `lowercase`: write each as an \
              entry of its own",
             "pipeline-0.yaml:15: steps[5].predict: `model` is `../x`: a name is one folder of the repository, without \
-             `/`, `\\`, `..` or control characters, and does not start with `.`",
+             `/`, `\\`, `..` or control characters, does not start with `.` and has at most 255 bytes",
             "pipeline-0.yaml:16: steps[6].lowercase.column: is required and missing: the column to change: BYTES holding UTF-8",
             "pipeline-0.yaml:17: timeout: must be longer than 0, or every request would be late",
         ],
@@ -225,7 +226,7 @@ shutdown_timeout: 0s
             "server.yaml:3: models.repository: `ftp://` is no kind of repository: write a folder or `file://…`",
             "server.yaml:4: models.serve[0]: `*` means all models already: write `[\"*\"]` alone",
             "server.yaml:4: models.serve[2]: `a/b` is no model name: a name is one folder of the repository, without \
-             `/`, `\\`, `..` or control characters, and does not start with `.`",
+             `/`, `\\`, `..` or control characters, does not start with `.` and has at most 255 bytes",
             "server.yaml:5: models.versions.specific: lists no version: write numbers, or `versions: all`",
             "server.yaml:6: models.per_model.iris.versions.specific[1]: version 3 is listed twice",
             "server.yaml:7: limits: `in_flight_bytes` is 1MiB, less than one chunk (`chunk_bytes` is 4MiB): raise it, \
@@ -310,6 +311,15 @@ fn a_pipeline_finds_its_model_among_those_that_are_served() {
            `models.serve` of server.yaml names none: list them there, or write `serve: [\"*\"]` for all"],
     );
     assert!(load_texts(listed, &[&free]).is_ok());
+    let bounded = PIPELINE.replace("model: iris", "model: \"iris-{key}\", fallback: iris");
+    assert!(load_texts(SERVER, &[&bounded]).is_ok());
+    assert_eq!(
+        load_texts(listed, &[&bounded]).unwrap_err(),
+        [
+            "pipeline-0.yaml:5: steps[0].predict.fallback: `iris` is not in `models.serve` of server.yaml and would never be \
+          loaded: add it there"
+        ]
+    );
     let pinned = PIPELINE.replace("model: iris", "model: iris, version: 2");
     let server = SERVER.replace("repository: models", "repository: models, versions: {specific: [1, 3]}");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! From a version's folder to a model in service: checked, opened, probed, with its sessions running.
+//! From a version's folder to a model in service: verified, opened, probed, checked, with its sessions running.
 //!
 //! Guarantee: a version that fails any of this is never served; the reason is a sentence for a data scientist.
 
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     batcher::{BatchOptions, Batcher, Observer},
+    checks::{self, CheckError, CheckOptions},
     servable::{Servable, ServableId},
 };
 use crate::{
@@ -34,6 +35,8 @@ pub struct LoadOptions {
     pub batching: BatchingChoice,
     /// How they are batched.
     pub batch: BatchOptions,
+    /// What must be passed before the first request.
+    pub checks: CheckOptions,
 }
 
 /// Why a version cannot be served.
@@ -52,6 +55,9 @@ pub enum LoadError {
     /// The model cannot be opened or run.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// It answers its golden samples wrongly, or fails at a batch size in use.
+    #[error(transparent)]
+    Check(#[from] CheckError),
 }
 
 /// Loads the version in `folder`. Blocks for as long as that takes.
@@ -69,6 +75,7 @@ pub fn load(id: ServableId, folder: &Path, options: &LoadOptions, observer: Obse
     for _ in 1..options.sessions {
         sessions.push(Box::new(OnnxSession::open(&path, &options.session)?));
     }
+    checks::check(&mut sessions, batching.axis, &options.batch, &options.checks)?;
     let batcher = Batcher::start(&id.name, sessions, batching.axis, options.batch, observer)
         .map_err(|error| BackendError::Runtime(format!("a thread for the session cannot be started: {error}")))?;
     Ok(Servable {

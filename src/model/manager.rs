@@ -45,11 +45,10 @@ impl Manager {
     /// `UNKNOWN_MODEL` for a model or version that is not there, `MODEL_UNAVAILABLE` for one that cannot be served.
     pub fn lease(&self, choice: &ModelChoice) -> Result<Arc<Servable>, RequestError> {
         let catalog = self.catalog.load();
-        let name = &choice.name;
         let unknown = |why: String| RequestError::new(ErrorCode::UnknownModel, why);
-        let Some(versions) = catalog.models.get(name) else {
-            return Err(unknown(format!("there is no model `{name}`")));
-        };
+        let names = [Some(&choice.name), choice.fallback.as_ref()];
+        let found = names.into_iter().flatten().find_map(|name| Some((name, catalog.models.get(name)?)));
+        let Some((name, versions)) = found else { return Err(unknown(no_such_model(choice))) };
         let state = match choice.version {
             VersionChoice::Number(number) => versions.get(&number),
             VersionChoice::Latest => {
@@ -93,5 +92,52 @@ impl Manager {
             .collect();
         states.sort_by(|(left, _), (right, _)| (&left.name, left.version).cmp(&(&right.name, right.version)));
         states
+    }
+}
+
+fn no_such_model(choice: &ModelChoice) -> String {
+    match &choice.fallback {
+        None => format!("there is no model `{}`", choice.name),
+        Some(fallback) => format!("there is no model `{}`, nor `{fallback}`, which would take over", choice.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Versions that say which they are when they are leased.
+    fn manager(models: &[(&str, u64)]) -> Manager {
+        let manager = Manager::default();
+        for (name, version) in models {
+            let id = ServableId { name: (*name).into(), version: *version };
+            manager.set(&id, State::Failed(format!("this is {id}").into()));
+        }
+        manager
+    }
+
+    fn told(manager: &Manager, name: &str, version: VersionChoice, fallback: Option<&str>) -> (ErrorCode, String) {
+        let choice = ModelChoice { name: name.into(), version, fallback: fallback.map(Name::from) };
+        let Err(error) = manager.lease(&choice) else { panic!("nothing is in service") };
+        (error.code(), error.message().to_owned())
+    }
+
+    #[test]
+    fn the_fallback_takes_over_for_a_model_that_is_not_there_and_for_no_other_reason() {
+        use ErrorCode::{ModelUnavailable, UnknownModel};
+        use VersionChoice::{Latest, Number};
+        let manager = manager(&[("churn", 1), ("churn", 2), ("churn-a", 7)]);
+        let churn = Some("churn");
+        let (code, why) = told(&manager, "churn-a", Latest, churn);
+        assert!(code == ModelUnavailable && why.contains("this is churn-a/7"), "{why}");
+        let (_, why) = told(&manager, "churn-b", Latest, churn);
+        assert!(why.contains("this is churn/2"), "{why}");
+        let (_, why) = told(&manager, "churn-b", Number(1), churn);
+        assert!(why.contains("this is churn/1"), "{why}");
+        let (code, why) = told(&manager, "churn-a", Number(1), churn);
+        assert!(code == UnknownModel && why.contains("`churn-a` has no such version"), "{why}");
+        let (code, why) = told(&manager, "churn-b", Latest, Some("shared"));
+        assert!(code == UnknownModel && why.contains("`churn-b`, nor `shared`"), "{why}");
+        assert_eq!(told(&manager, "churn-b", Latest, None), (UnknownModel, "there is no model `churn-b`".to_owned()));
     }
 }

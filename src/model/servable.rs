@@ -142,7 +142,10 @@ impl Servable {
 }
 
 /// A column in the datatype that the model takes.
-fn fit(column: &Column, spec: &TensorSpec, batched: bool) -> Result<Column, RequestError> {
+///
+/// # Errors
+/// `INVALID_INPUT` if it is of another shape, or cannot be cast.
+pub(super) fn fit(column: &Column, spec: &TensorSpec, batched: bool) -> Result<Column, RequestError> {
     let invalid = |why: String| RequestError::new(ErrorCode::InvalidInput, why);
     let datatype = column.tensor.datatype();
     if datatype == spec.datatype {

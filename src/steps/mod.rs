@@ -20,6 +20,7 @@ pub use schema::{KnownColumn, Schema};
 mod config;
 mod features;
 mod files;
+pub mod fit;
 mod place;
 pub mod predict;
 pub mod program;

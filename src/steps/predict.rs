@@ -4,6 +4,7 @@
 //! model and version are meant and whether the request may have them.
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -11,24 +12,27 @@ use crate::{
     request::{MODEL_NAME_RULE, VersionChoice, is_model_name},
     tensor::Name,
 };
+pub use template::{Part, Source, Template};
 
-/// Lets the request choose the model.
-const REQUEST_MODEL: &str = "{request.model}";
+mod template;
+
 /// Lets the request choose the version.
 const REQUEST_VERSION: &str = "{request.version}";
 
 /// Properties of `predict`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-not-built-yet" = ["fallback"]))]
 pub struct Config {
-    /// The model's name in the repository, or `{request.model}` to let the request choose.
+    /// The model's name in the repository, or a template over the request: `{request.model}`, `churn-{key}`, `{header.tenant}-churn`, `{parameter.NAME}`.
     pub model: String,
     /// `latest`, a version number, or `{request.version}` to let the request choose.
     #[serde(default = "latest", deserialize_with = "text_or_number")]
     #[schemars(schema_with = "version_schema")]
     pub version: String,
-    /// Globs of the models that a request may choose; empty: all that are served.
+    /// The model for requests whose own is not in the repository, or who do not say what the template asks for.
+    #[serde(default)]
+    pub fallback: Option<String>,
+    /// Globs of the models that a template may make; empty: all that are served.
     #[serde(default)]
     pub allow: Vec<String>,
 }
@@ -60,8 +64,8 @@ fn version_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 pub enum ModelSelector {
     /// Always this one.
     Fixed(Name),
-    /// The one that the request names.
-    FromRequest,
+    /// The one that comes of what the request says.
+    Template(Template),
 }
 
 /// Which version of it runs.
@@ -80,13 +84,43 @@ pub struct Selector {
     pub model: ModelSelector,
     /// Which version of it runs.
     pub version: VersionSelector,
+    /// The model that takes over for one that is not in the repository.
+    pub fallback: Option<Name>,
     allow: Option<GlobSet>,
+    /// What may come of the template.
+    pattern: Option<Regex>,
 }
 
 impl Selector {
     /// Whether a request may choose the model `name`: a legal name, on the list if there is one.
     pub fn allows(&self, name: &str) -> bool {
         is_model_name(name) && self.allow.as_ref().is_none_or(|globs| globs.is_match(name))
+    }
+
+    /// Whether the model `name` may run here, by whatever a request says.
+    pub fn may_run(&self, name: &str) -> bool {
+        let chosen = match &self.model {
+            ModelSelector::Fixed(fixed) => **fixed == *name,
+            ModelSelector::Template(_) => {
+                self.allows(name) && self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(name))
+            }
+        };
+        chosen || self.fallback.as_deref() == Some(name)
+    }
+
+    /// Whether the file itself says which models may run, at least in part: by a name, by text around a template's places,
+    /// or by a list.
+    pub fn is_bounded(&self) -> bool {
+        let open = matches!(&self.model, ModelSelector::Template(template) if template.is_open());
+        !open || self.allow.is_some()
+    }
+
+    /// The models that it cannot do without: the one that always runs, or the fallback.
+    pub fn needed(&self) -> Option<&Name> {
+        match &self.model {
+            ModelSelector::Fixed(name) => Some(name),
+            ModelSelector::Template(_) => self.fallback.as_ref(),
+        }
     }
 }
 
@@ -102,19 +136,45 @@ impl Config {
         let allow = glob_set(&self.allow)
             .map_err(|wrong| problems.extend(wrong.into_iter().map(|sentence| format!("`allow`: {sentence}"))))
             .ok();
-        if matches!(model, Some(ModelSelector::Fixed(_))) && !self.allow.is_empty() {
-            problems.push(format!(
-                "`allow` limits what requests may choose, but `model` is always `{}`: \
-                 remove `allow`, or write `model: \"{REQUEST_MODEL}\"`",
-                self.model
-            ));
+        problems.extend(self.fallback_problem());
+        if matches!(model, Some(ModelSelector::Fixed(_))) {
+            problems.extend(self.idle_problems());
         }
         match (model, version, allow) {
             (Some(model), Some(version), Some(globs)) if problems.is_empty() => {
-                Ok(Selector { model, version, allow: (!self.allow.is_empty()).then_some(globs) })
+                let pattern = match &model {
+                    ModelSelector::Fixed(_) => None,
+                    ModelSelector::Template(template) => Some(template.pattern()),
+                };
+                let fallback = self.fallback.as_deref().map(Name::from);
+                Ok(Selector { model, version, fallback, allow: (!self.allow.is_empty()).then_some(globs), pattern })
             }
             _ => Err(problems),
         }
+    }
+
+    fn fallback_problem(&self) -> Option<String> {
+        let fallback = self.fallback.as_deref().filter(|name| !is_model_name(name))?;
+        Some(format!("`fallback` is `{}`: {MODEL_NAME_RULE}", fallback.escape_debug()))
+    }
+
+    /// Properties that mean nothing beside a name.
+    fn idle_problems(&self) -> Vec<String> {
+        let model = &self.model;
+        let mut problems = Vec::new();
+        if self.fallback.is_some() {
+            problems.push(format!(
+                "`fallback` takes over where a template makes a name that is not in the repository, but `model` is always \
+                 `{model}`: remove `fallback`, or write a template such as `model: \"{model}-{{key}}\"`"
+            ));
+        }
+        if !self.allow.is_empty() {
+            problems.push(format!(
+                "`allow` limits what requests may choose, but `model` is always `{model}`: \
+                 remove `allow`, or write `model: \"{{request.model}}\"`"
+            ));
+        }
+        problems
     }
 
     /// What is wrong with the properties.
@@ -125,17 +185,14 @@ impl Config {
     /// Which model runs.
     ///
     /// # Errors
-    /// If `model` is neither a legal name nor the placeholder.
+    /// If `model` is neither a legal name nor a template.
     pub fn model(&self) -> Result<ModelSelector, String> {
-        match self.model.as_str() {
-            REQUEST_MODEL => Ok(ModelSelector::FromRequest),
-            template if template.contains(['{', '}']) => Err(format!(
-                "`model` is `{template}`: write a name, or \"{REQUEST_MODEL}\" and nothing beside it; \
-                 other templates are not built yet"
-            )),
+        let model = match self.model.as_str() {
+            template if template.contains(['{', '}']) => Template::parse(template).map(ModelSelector::Template),
             name if is_model_name(name) => Ok(ModelSelector::Fixed(name.into())),
-            other => Err(format!("`model` is `{}`: {MODEL_NAME_RULE}", other.escape_debug())),
-        }
+            _ => Err(MODEL_NAME_RULE.to_owned()),
+        };
+        model.map_err(|why| format!("`model` is `{}`: {why}", self.model.escape_debug()))
     }
 
     /// Which version runs.
@@ -199,7 +256,8 @@ mod tests {
         assert_eq!(fixed.version, VersionSelector::Fixed(VersionChoice::Latest));
         let free = config(serde_json::json!({"model": "{request.model}", "version": "{request.version}"}));
         let free = free.selector().unwrap();
-        assert_eq!((free.model, free.version), (ModelSelector::FromRequest, VersionSelector::FromRequest));
+        let template = ModelSelector::Template(Template::parse("{request.model}").unwrap());
+        assert_eq!((free.model, free.version), (template, VersionSelector::FromRequest));
     }
 
     #[test]
@@ -221,20 +279,39 @@ mod tests {
     }
 
     #[test]
+    fn a_model_runs_where_the_name_the_template_and_the_list_let_it_or_as_the_fallback() {
+        let selector = |properties| config(properties).selector().unwrap();
+        let tenants = serde_json::json!({"model": "churn-{key}", "allow": ["*-a*"], "fallback": "churn"});
+        let tenants = selector(tenants);
+        for (name, may) in
+            [("churn-ab", true), ("churn-b", false), ("x-ab", false), ("churn", true), ("churn-a/", false)]
+        {
+            assert_eq!(tenants.may_run(name), may, "{name}");
+        }
+        assert_eq!(tenants.needed().map(|name| &**name), Some("churn"));
+        let fixed = selector(serde_json::json!({"model": "iris"}));
+        assert!(fixed.may_run("iris") && !fixed.may_run("iris-2"));
+        let open = selector(serde_json::json!({"model": "{key}"}));
+        assert!(open.may_run("anything") && !open.may_run("../x"));
+        assert!(tenants.is_bounded() && fixed.is_bounded() && !open.is_bounded());
+    }
+
+    #[test]
     fn every_wrong_property_is_told_with_what_to_write() {
-        let all_wrong = serde_json::json!({"model": "churn-{key}", "version": 0, "allow": ["[", ""]});
+        let all_wrong = serde_json::json!({"model": "churn-{id}", "version": 0, "allow": ["[", ""], "fallback": "a/b"});
         assert_eq!(
             sentences(all_wrong),
             [
-                "`model` is `churn-{key}`: write a name, or \"{request.model}\" and nothing beside it; \
-                 other templates are not built yet",
+                "`model` is `churn-{id}`: there is no place `{id}`; there are `{request.model}`, `{key}`, `{header.NAME}` \
+                 and `{parameter.NAME}`",
                 "`version` is `0`: write `latest`, a number from 1 up, or \"{request.version}\"",
                 "`allow`: `[` is no glob: unclosed character class; missing ']'",
                 "`allow`: an empty glob matches nothing: remove it",
+                &format!("`fallback` is `a/b`: {MODEL_NAME_RULE}"),
             ]
         );
-        let idle = sentences(serde_json::json!({"model": "iris", "allow": ["a"]}));
-        assert!(idle[0].contains("remove `allow`"), "{idle:?}");
+        let idle = sentences(serde_json::json!({"model": "iris", "allow": ["a"], "fallback": "b"}));
+        assert!(idle[0].contains("remove `fallback`") && idle[1].contains("remove `allow`"), "{idle:?}");
         assert!(sentences(serde_json::json!({"model": "../iris"}))[0].contains("one folder of the repository"));
     }
 }

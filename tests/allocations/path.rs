@@ -18,6 +18,7 @@ use modelmill::{
     },
     model::{
         batcher::BatchOptions,
+        checks::CheckOptions,
         loader::{self, LoadOptions},
         manager::{Manager, State},
         servable::ServableId,
@@ -78,12 +79,20 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
     let id = ServableId { name: "iris".into(), version: 1 };
     let batch =
         BatchOptions { max_batch_size: MANY, target_run_time: Duration::from_secs(10), ..BatchOptions::default() };
-    let options =
-        LoadOptions { sessions: 1, session: SessionOptions::default(), batching: BatchingChoice::default(), batch };
+    let options = LoadOptions {
+        sessions: 1,
+        session: SessionOptions::default(),
+        batching: BatchingChoice::default(),
+        batch,
+        checks: CheckOptions::default(),
+    };
     let servable = loader::load(id.clone(), &folder, &options, Arc::new(|_| ())).unwrap();
     let models = Arc::new(Manager::default());
     models.set(&id, State::Available(Arc::new(servable)));
-    let route = Route { pipeline: 0, models: vec![ModelChoice { name: id.name, version: VersionChoice::Latest }] };
+    let route = Route {
+        pipeline: 0,
+        models: vec![ModelChoice { name: id.name, version: VersionChoice::Latest, fallback: None }],
+    };
     let intake = Intake {
         pipeline: 0,
         format: Format::Json,

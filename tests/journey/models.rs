@@ -64,6 +64,95 @@ fn a_request_chooses_a_model_and_a_version_within_what_is_allowed() {
 }
 
 #[test]
+fn one_pipeline_serves_a_model_per_tenant_and_the_shared_one_for_the_others() {
+    let Some(rig) = Rig::new("tenants") else { return };
+    rig.model("churn", 1, "models/iris/1");
+    rig.model("acme-churn", 1, "models/iris/1");
+    rig.model("acme-churn", 2, "models/iris/1");
+    rig.model("globex-churn", 1, "tests/data/trained/iris_zipmap/1");
+    rig.model("initech-churn", 1, "models/iris/1");
+    rig.model("unrelated", 1, "tests/data/fixtures/refused_text/1");
+    // Nothing but the template and its list says what is to be loaded.
+    rig.server(|server| {
+        server["models"]["serve"] = json!([]);
+        server["models"]["versions"] = json!("all");
+    });
+    let predict = json!({
+        "model": "{header.tenant}-churn", "version": "{request.version}", "fallback": "churn",
+        "allow": ["acme-*", "globex-*", "hooli-*"],
+    });
+    let tenants = rig.lane("tenants", json!([{"predict": predict}]));
+    let regions = rig.lane("regions", json!([{"predict": {"model": "{parameter.tenant}-{key}"}}]));
+    let ask = |id: &str| json!({"id": id, "instances": [{"input": [6.3, 3.4, 5.6, 2.4]}]});
+    let of = |id: &str, tenant: &str| Ask::json(&ask(id)).header("Tenant", tenant);
+    let versioned = |id: &str, tenant: &str, version: u64| {
+        let mut body = ask(id);
+        body["model_version"] = json!(version);
+        Ask::json(&body).header("tenant", tenant)
+    };
+    // The parameters may stand after the data, too.
+    let by_parameter = |id: &str, parameters: Value, key: &str| {
+        let mut body = ask(id);
+        body["parameters"] = parameters;
+        Ask::json(&body).key(key)
+    };
+    let mut worker = rig.worker();
+    let answers = tenants.exchange(&[
+        of("acme", "acme"),
+        versioned("acme old", "acme", 1),
+        versioned("acme none", "acme", 9),
+        of("globex", "globex"),
+        of("absent", "hooli"),
+        versioned("absent none", "hooli", 2),
+        Ask::json(&ask("silent")),
+        of("disallowed", "initech"),
+        of("path", "acme-/../../unrelated/acme"),
+        of("control", "acme-\u{1b}[2J"),
+    ]);
+    let by_key = regions.exchange(&[
+        by_parameter("both", json!({"tenant": "acme"}), "churn"),
+        by_parameter("no key", json!({"tenant": "acme"}), ""),
+        by_parameter("no parameter", json!({"other": 1}), "churn"),
+        by_parameter("a fraction", json!({"tenant": 1.5}), "churn"),
+        by_parameter("nobody", json!({"tenant": 7}), "churn"),
+    ]);
+    let loaded = worker.lines_with("model loaded");
+    worker.stop();
+    let came = |id: &str| {
+        let body = json(answers.get(id).unwrap_or_else(|| &by_key[id]));
+        assert!(body.get("error").is_none(), "{id}: {body}");
+        format!("{}/{}", body["model_name"].as_str().unwrap(), body["model_version"].as_str().unwrap())
+    };
+    for (id, model) in [
+        ("acme", "acme-churn/2"),
+        ("acme old", "acme-churn/1"),
+        ("globex", "globex-churn/1"),
+        ("absent", "churn/1"),
+        ("silent", "churn/1"),
+        ("both", "acme-churn/2"),
+    ] {
+        assert_eq!(came(id), model, "{id}");
+    }
+    for (id, code, mentions) in [
+        ("acme none", "UNKNOWN_MODEL", "there is 1, 2"),
+        ("absent none", "UNKNOWN_MODEL", "model `churn`"),
+        ("disallowed", "UNKNOWN_MODEL", "`initech-churn`"),
+        ("path", "UNKNOWN_MODEL", "`acme-/../../unrelated/acme-churn`"),
+        ("control", "UNKNOWN_MODEL", "`acme-\\u{1b}[2J-churn`"),
+        ("no key", "INVALID_REQUEST", "the record must have a key"),
+        ("no parameter", "INVALID_REQUEST", "the parameter `tenant`"),
+        ("a fraction", "INVALID_REQUEST", "a string or a whole number"),
+        ("nobody", "UNKNOWN_MODEL", "there is no model `7-churn`"),
+    ] {
+        let error = json(answers.get(id).unwrap_or_else(|| &by_key[id]))["error"].clone();
+        assert_eq!(error["code"], code, "{id}: {error}");
+        assert!(error["message"].as_str().unwrap().contains(mentions), "{id}: {error}");
+    }
+    // `unrelated` has no place in either template.
+    assert!(loaded.iter().all(|line| !line.contains("unrelated")), "{loaded:#?}");
+}
+
+#[test]
 fn a_pipeline_that_does_not_fit_its_model_and_a_broken_model_stop_no_other() {
     let Some(rig) = Rig::new("misfit") else { return };
     rig.model("digits", 1, "models/digits/1");

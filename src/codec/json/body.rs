@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::{
     fault::{Clip, Fault, refused, unexpected},
     scan::{Bare, Scanner},
-    tensors::Input,
+    tensors::{Input, List},
 };
 use crate::{request::Options, tensor::Name};
 
@@ -106,7 +106,7 @@ impl<'a> Body<'a> {
                     self.options.get_or_insert_default().outputs = Some(outputs);
                 }
             }
-            Key::Inputs => self.inputs = Some(Input::read_all(scanner)?),
+            Key::Inputs => self.inputs = Some(Input::read_all(scanner, List::Inputs)?),
             Key::Instances => {
                 self.instances = Some(scanner.at());
                 if scanner.peek() != Some(b'[') {

@@ -29,6 +29,8 @@ struct Head<'a> {
     seen: Seen,
     /// Whether the body's choice of model was asked for; it must not change any more.
     is_routed: bool,
+    /// Whether the parameters were a part of it.
+    chose_by_parameters: bool,
 }
 
 /// Decodes a body that looks like the one before it.
@@ -89,9 +91,11 @@ impl<'a> Head<'a> {
     fn rows<'g>(&mut self, draft: &Draft<'_>, groups: &'g mut Groups) -> Option<Rows<'g>> {
         match &draft.intake.routing {
             Routing::Fixed(route) => groups.guess(route),
-            Routing::Chosen(_) => {
+            Routing::Chosen(choice) => {
                 self.is_routed = true;
-                groups.guess(&draft.route(self.model, self.version).ok()?)
+                self.chose_by_parameters = choice.reads_parameters();
+                let parameters = self.options.as_ref().and_then(|options| options.parameters.as_deref());
+                groups.guess(&draft.route(self.model, self.version, parameters).ok()?)
             }
         }
     }
@@ -100,6 +104,7 @@ impl<'a> Head<'a> {
         match key {
             Key::Id => self.id = Some(plain_or_number(scanner)?),
             Key::Model | Key::Version if self.is_routed => return None,
+            Key::Parameters if self.chose_by_parameters => return None,
             Key::Model => self.model = Some(scanner.plain()?),
             Key::Version => self.version = Some(plain_or_number(scanner)?),
             Key::Parameters => {

@@ -16,7 +16,9 @@ use crate::{
 };
 use body::Body;
 use fault::{Fault, error, refused};
+pub use golden::{GoldenSample, Tolerance, golden_samples};
 pub use id::find as find_id;
+pub(super) use parameter::find as find_parameter;
 pub use write::{AnswerHead, Writer, write_error, write_result};
 
 mod array;
@@ -25,8 +27,10 @@ mod element;
 mod explain;
 mod fast;
 mod fault;
+mod golden;
 mod id;
 mod number;
+mod parameter;
 mod rows;
 mod scan;
 mod tensors;
@@ -72,7 +76,8 @@ fn complete(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<()
 
 fn place(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), Fault> {
     let body = Body::read(text)?;
-    let route = draft.route(body.model.as_deref(), body.version.as_deref())?;
+    let parameters = body.options.as_ref().and_then(|options| options.parameters.as_deref());
+    let route = draft.route(body.model.as_deref(), body.version.as_deref(), parameters)?;
     let (rows, form) = data(text, &body, &route, groups)?;
     let id = draft.id(body.id.as_deref());
     rows.commit(draft.request(id, form, body.options));

@@ -1,6 +1,8 @@
-//! The inputs of an Open Inference Protocol v2 request, the complete path: any order of keys, and every error.
+//! The tensors of the Open Inference Protocol v2, the complete path: any order of keys, and every error.
+//!
+//! Requests have a list of `inputs`; golden samples have one of `outputs`, too.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use super::{
     array,
@@ -13,8 +15,31 @@ use super::{
 use crate::{
     codec::{Announced, Groups, Rows},
     request::Route,
-    tensor::{DataType, element_count},
+    tensor::{Column, DataType, Elements, Tensor, element_count},
 };
+
+/// A list of tensors, for sentences.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum List {
+    Inputs,
+    Outputs,
+}
+
+impl List {
+    const fn plural(self) -> &'static str {
+        match self {
+            Self::Inputs => "inputs",
+            Self::Outputs => "outputs",
+        }
+    }
+
+    const fn singular(self) -> &'static str {
+        match self {
+            Self::Inputs => "input",
+            Self::Outputs => "output",
+        }
+    }
+}
 
 /// One tensor as the request announces it, and where its data begin.
 #[derive(Debug)]
@@ -35,46 +60,75 @@ struct Parts {
 }
 
 impl<'a> Input<'a> {
-    /// Reads the array of inputs, on which the cursor stands.
-    pub fn read_all(scanner: &mut Scanner<'a>) -> Result<Vec<Self>, Fault> {
+    /// Reads the array of tensors on which the cursor stands.
+    pub fn read_all(scanner: &mut Scanner<'a>, list: List) -> Result<Vec<Self>, Fault> {
         if scanner.peek() != Some(b'[') {
-            return Err(unexpected(scanner, "`inputs`", "an array"));
+            return Err(unexpected(scanner, format_args!("`{}`", list.plural()), "an array"));
         }
         let mut inputs = Vec::new();
         scanner.entries(|scanner, index| {
-            inputs.push(Self::read(scanner, index)?);
+            inputs.push(Self::read(scanner, list, index)?);
             Ok::<_, Fault>(())
         })?;
         match twice(inputs.iter().map(|input: &Self| &*input.name)) {
-            Some(name) => Err(refused(format!("the input `{}` stands twice", Clip(name)))),
+            Some(name) => Err(refused(format!("the {} `{}` stands twice", list.singular(), Clip(name)))),
             None => Ok(inputs),
         }
     }
 
-    fn read(scanner: &mut Scanner<'a>, index: usize) -> Result<Self, Fault> {
+    fn read(scanner: &mut Scanner<'a>, list: List, index: usize) -> Result<Self, Fault> {
+        let all = list.plural();
         if scanner.peek() != Some(b'{') {
-            return Err(unexpected(scanner, format_args!("inputs[{index}]"), "an object"));
+            return Err(unexpected(scanner, format_args!("{all}[{index}]"), "an object"));
         }
-        let parts = Parts::read(scanner, index)?;
+        let parts = Parts::read(scanner, list, index)?;
         let text = scanner.text();
         let at = |part: usize| Scanner::starting(text, part);
         let name = match parts.name {
-            Some(name) => string(&mut at(name), &format!("the name of inputs[{index}]"))?,
-            None => return Err(refused(format!("inputs[{index}] has no `name`"))),
+            Some(name) => string(&mut at(name), &format!("the name of {all}[{index}]"))?,
+            None => return Err(refused(format!("{all}[{index}] has no `name`"))),
         };
         if name.is_empty() {
-            return Err(refused(format!("the name of inputs[{index}] is empty")));
+            return Err(refused(format!("the name of {all}[{index}] is empty")));
         }
-        let missing = |part: &str| refused(format!("input `{}` has no `{part}`", Clip(&name)));
-        let shape = shape(&mut at(parts.shape.ok_or_else(|| missing("shape"))?), &name)?;
-        let datatype = datatype(&mut at(parts.datatype.ok_or_else(|| missing("datatype"))?), &name)?;
+        let whose = Whose { list, name: &name };
+        let missing = |part: &str| refused(format!("{whose} has no `{part}`"));
+        let shape = shape(&mut at(parts.shape.ok_or_else(|| missing("shape"))?), whose)?;
+        let datatype = datatype(&mut at(parts.datatype.ok_or_else(|| missing("datatype"))?), whose)?;
         let data = parts.data.ok_or_else(|| missing("data"))?;
         Ok(Self { name, datatype, shape, data })
+    }
+
+    /// The tensor by itself, as a column; `text` is the whole that it was read from.
+    pub fn column(&self, text: &str, list: List) -> Result<Column, Fault> {
+        let Self { name, datatype, shape, data } = self;
+        let count = element_count(shape).expect("a shape that cannot be counted was refused when it was read");
+        let mut elements = Elements::empty(*datatype);
+        array::data(&mut Scanner::starting(text, *data), shape, count, &mut elements).ok_or_else(|| {
+            let whose = Whose { list, name };
+            explain(text, *data, &format_args!("{whose}: data"), *datatype, shape)
+        })?;
+        let tensor = Tensor::new(shape.clone(), elements).expect("as many elements were read as the shape says");
+        Ok(Column::new(&**name, tensor))
+    }
+}
+
+/// A tensor, as sentences name it: ``input `x` ``.
+#[derive(Clone, Copy)]
+struct Whose<'a> {
+    list: List,
+    name: &'a str,
+}
+
+impl fmt::Display for Whose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.list.singular(), Clip(self.name))
     }
 }
 
 impl Parts {
-    fn read(scanner: &mut Scanner<'_>, index: usize) -> Result<Self, Fault> {
+    fn read(scanner: &mut Scanner<'_>, list: List, index: usize) -> Result<Self, Fault> {
+        let all = list.plural();
         let (mut parts, mut seen) = (Self::default(), Seen::default());
         scanner.members(|scanner, key| {
             let (number, part) = match key {
@@ -86,7 +140,7 @@ impl Parts {
                 _ => return Ok(scanner.skip(Bare::Allowed).map(drop)?),
             };
             if !seen.first(number) {
-                return Err(refused(format!("the key `{key}` stands twice in inputs[{index}]")));
+                return Err(refused(format!("the key `{key}` stands twice in {all}[{index}]")));
             }
             if scanner.null() {
                 return Ok(());
@@ -95,22 +149,22 @@ impl Parts {
                 *part = Some(scanner.at());
                 return Ok(scanner.skip(Bare::Allowed).map(drop)?);
             }
-            object(scanner, &format!("`parameters` of inputs[{index}]"), Bare::Allowed).map(drop)
+            object(scanner, &format!("`parameters` of {all}[{index}]"), Bare::Allowed).map(drop)
         })?;
         Ok(parts)
     }
 }
 
-fn shape(scanner: &mut Scanner<'_>, name: &str) -> Result<Vec<usize>, Fault> {
+fn shape(scanner: &mut Scanner<'_>, whose: Whose<'_>) -> Result<Vec<usize>, Fault> {
     if scanner.peek() != Some(b'[') {
-        return Err(unexpected(scanner, format_args!("the shape of input `{}`", Clip(name)), "an array"));
+        return Err(unexpected(scanner, format_args!("the shape of {whose}"), "an array"));
     }
     let mut shape = Vec::new();
     scanner.entries(|scanner, index| {
         scanner.peek();
         let axis = u64::read(scanner.bytes(), scanner.at());
         let Some((axis, end)) = axis.and_then(|(axis, end)| Some((usize::try_from(axis).ok()?, end))) else {
-            let what = format!("shape[{index}] of input `{}`", Clip(name));
+            let what = format!("shape[{index}] of {whose}");
             return Err(unexpected(scanner, what, "a whole number, 0 or more"));
         };
         scanner.go(end);
@@ -118,18 +172,18 @@ fn shape(scanner: &mut Scanner<'_>, name: &str) -> Result<Vec<usize>, Fault> {
         Ok(())
     })?;
     if element_count(&shape).is_none() {
-        let (name, shape) = (Clip(name), shape_text(&shape));
-        return Err(refused(format!("shape {shape} of input `{name}` has more elements than can be counted")));
+        let shape = shape_text(&shape);
+        return Err(refused(format!("shape {shape} of {whose} has more elements than can be counted")));
     }
     Ok(shape)
 }
 
-fn datatype(scanner: &mut Scanner<'_>, name: &str) -> Result<DataType, Fault> {
-    let text = string(scanner, &format!("the datatype of input `{}`", Clip(name)))?;
+fn datatype(scanner: &mut Scanner<'_>, whose: Whose<'_>) -> Result<DataType, Fault> {
+    let text = string(scanner, &format!("the datatype of {whose}"))?;
     text.parse().map_err(|_| {
         let known: Vec<_> = DataType::ALL.iter().map(|datatype| datatype.as_str()).collect();
-        let (name, text, known) = (Clip(name), Clip(&text), known.join(", "));
-        refused(format!("the datatype of input `{name}` must be one of {known}, but `{text}` came"))
+        let (text, known) = (Clip(&text), known.join(", "));
+        refused(format!("the datatype of {whose} must be one of {known}, but `{text}` came"))
     })
 }
 

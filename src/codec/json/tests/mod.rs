@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::{complete, decode, decode_by, fast, find_id};
 use crate::{
     broker::Message,
-    codec::{Draft, Envelope, Format, Groups, Intake, RouteChoice, Routing, envelope::HeaderNames},
+    codec::{Asked, Draft, Envelope, Format, Groups, Intake, Parameter, RouteChoice, Routing, envelope::HeaderNames},
     error::{ErrorCode, RequestError},
     request::{Group, Ids, ModelChoice, Route, VersionChoice},
 };
@@ -44,19 +44,25 @@ fn intake(routing: Routing) -> Intake {
 
 fn route(model: &str, version: &str) -> Arc<Route> {
     let name = format!("{model}@{version}").into();
-    Arc::new(Route { pipeline: 0, models: vec![ModelChoice { name, version: VersionChoice::Latest }] })
+    Arc::new(Route { pipeline: 0, models: vec![ModelChoice { name, version: VersionChoice::Latest, fallback: None }] })
 }
 
-/// Routes a request to the model that it names.
+/// Routes a request to the model that it names, else to the one that its parameter `m` names.
 #[derive(Debug)]
 struct ByRequest;
 
 impl RouteChoice for ByRequest {
-    fn route(&self, model: Option<&str>, version: Option<&str>) -> Result<Arc<Route>, RequestError> {
-        match model {
-            Some(model) => Ok(route(model, version.unwrap_or("latest"))),
-            None => Err(RequestError::new(ErrorCode::UnknownModel, "the request must name a model")),
+    fn route(&self, asked: &Asked<'_>) -> Result<Arc<Route>, RequestError> {
+        let version = asked.version.unwrap_or("latest");
+        match (asked.model, asked.parameter("m")) {
+            (Some(model), _) => Ok(route(model, version)),
+            (None, Parameter::Text(model)) => Ok(route(&model, version)),
+            (None, _) => Err(RequestError::new(ErrorCode::UnknownModel, "the request must name a model")),
         }
+    }
+
+    fn reads_parameters(&self) -> bool {
+        true
     }
 }
 

@@ -164,6 +164,8 @@ fn the_model_may_be_named_before_or_after_the_inputs() {
         format!(r#"{{{inputs},"model_version":"2","model_name":"b"}}"#),
         format!(r#"{{"model_version":null,"model_name":"b",{inputs}}}"#),
         format!("{{{inputs}}}"),
+        format!(r#"{{"parameters":{{"m":"a"}},{inputs}}}"#),
+        format!(r#"{{{inputs},"parameters":{{"m":"b"}},"model_version":2}}"#),
     ];
     let outcome = run_with(&intake, &bodies, Path::Both);
     let routes: Vec<_> = outcome
@@ -174,7 +176,7 @@ fn the_model_may_be_named_before_or_after_the_inputs() {
             (&*group.route.models[0].name, messages)
         })
         .collect();
-    assert_eq!(routes, [("a@latest", vec![0, 2]), ("b@2", vec![1, 3]), ("b@latest", vec![4])]);
+    assert_eq!(routes, [("a@latest", vec![0, 2, 6]), ("b@2", vec![1, 3, 7]), ("b@latest", vec![4])]);
     assert_eq!(outcome.refused[0].2.message(), "the request must name a model");
 }
 
