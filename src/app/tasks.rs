@@ -131,15 +131,13 @@ mod tests {
     }
 
     /// Where the parts of some work were done: before what it waits for, and after.
-    fn work(gate: oneshot::Receiver<()>, seen: mpsc::Sender<thread::ThreadId>, slow: bool) -> impl Future<Output = ()> {
-        async move {
-            seen.send(thread::current().id()).unwrap();
-            if slow {
-                thread::sleep(AT_ONCE * 2);
-            }
-            gate.await.unwrap();
-            seen.send(thread::current().id()).unwrap();
+    async fn work(gate: oneshot::Receiver<()>, seen: mpsc::Sender<thread::ThreadId>, slow: bool) {
+        seen.send(thread::current().id()).unwrap();
+        if slow {
+            thread::sleep(AT_ONCE * 2);
         }
+        gate.await.unwrap();
+        seen.send(thread::current().id()).unwrap();
     }
 
     /// Does one piece of work and says whether its first part was done here, and whether its second.
