@@ -135,8 +135,8 @@ impl Batcher {
         for _ in 0..threads {
             let sessions = Arc::clone(&batcher.0);
             std::thread::Builder::new().name(format!("session-{name}")).spawn(move || {
-                while let Some((batch, runner)) = sessions.queue.next(|| sessions.pace.limit()) {
-                    sessions.run(runner, batch);
+                while let Some((batch, mut runner)) = sessions.queue.next(|| sessions.pace.limit()) {
+                    sessions.run(&mut runner, batch);
                 }
             })?;
         }
@@ -149,7 +149,7 @@ impl Batcher {
         let (reply, done) = oneshot::channel();
         let job = Job::new(work, reply);
         match self.0.idle_for(rows) {
-            Some(runner) => self.0.run(runner, Batch::of(job)),
+            Some(mut runner) => Batch::all_of(job, self.limit()).for_each(|batch| self.0.run(&mut runner, batch)),
             None => self.0.queue.push(job),
         }
         done.await.unwrap_or_else(|_| {
@@ -167,17 +167,16 @@ impl Batcher {
 impl Sessions {
     /// A session for rows that the caller may run itself.
     fn idle_for(&self, rows: usize) -> Option<Busy<'_, Runner>> {
-        let is_short = rows <= self.pace.limit() && self.pace.expected(rows).is_some_and(|time| time <= AT_ONCE);
+        let is_short = self.pace.expected(rows).is_some_and(|time| time <= AT_ONCE);
         if is_short { self.queue.idle() } else { None }
     }
 
     /// Runs a batch and settles every row of it.
-    fn run(&self, mut runner: Busy<'_, Runner>, batch: Batch) {
+    fn run(&self, runner: &mut Runner, batch: Batch) {
         let started = Instant::now();
         let (rows, queued) = (batch.rows(), batch.begin(started));
         let failed = !runner.run(batch);
         let time = started.elapsed();
-        drop(runner);
         self.pace.learn(rows, time);
         let (limit, waiting) = (self.pace.limit(), self.queue.waiting_rows());
         (self.observer)(Run { rows, time, queued, failed, row_cost: self.pace.row_cost(), limit, waiting });
@@ -344,6 +343,23 @@ mod tests {
         threads.lock().clear();
         batcher.run(work(&[-1.0], one(0, 1))).await;
         assert!(threads.lock().iter().all(|thread| *thread != here));
+    }
+
+    #[tokio::test]
+    async fn a_short_run_of_many_rows_is_cut_by_its_caller_too() {
+        let runs = Arc::default();
+        let options = BatchOptions { max_batch_size: 4, ..BatchOptions::default() };
+        let batcher = start(doubling(Arc::clone(&runs)), BatchAxis::Dynamic, options);
+        let input: Vec<f32> = (0..10_u8).map(f32::from).collect();
+        // Whether it is the caller's or not depends on how busy the machine is; the outcome does not.
+        for _ in 0..50 {
+            let Done { parts, .. } = batcher.run(work(&input, one(0, 10))).await;
+            let output: Vec<f32> = parts.iter().flat_map(values).collect();
+            assert_eq!(output, input.iter().map(|value| value * 2.0).collect::<Vec<_>>());
+        }
+        assert!(runs.lock().iter().all(|rows| *rows <= 4));
+        let empty = batcher.run(work(&[], one(0, 0))).await;
+        assert_eq!(empty.parts.len(), 1, "work without rows is answered, too");
     }
 
     #[tokio::test]

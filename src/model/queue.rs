@@ -58,6 +58,11 @@ impl Work {
         self.requests.last().map_or(0, |last| last.end)
     }
 
+    /// Whether its rows may go into several runs: not if it is run whole, or request by request.
+    fn may_be_cut(&self) -> bool {
+        self.rows && self.shared
+    }
+
     /// Whether rows of `self` and `other` may stand in one tensor.
     fn joins(&self, other: &Self) -> bool {
         let alike = |left: &Columns, right: &Columns| {
@@ -68,7 +73,7 @@ impl Work {
                         && left.tensor.row_shape() == right.tensor.row_shape()
                 })
         };
-        self.rows && other.rows && self.shared && other.shared && alike(&self.inputs, &other.inputs)
+        self.may_be_cut() && other.may_be_cut() && alike(&self.inputs, &other.inputs)
     }
 }
 
@@ -83,10 +88,16 @@ pub struct Piece {
 pub struct Batch(pub Vec<Piece>);
 
 impl Batch {
-    /// All of one job.
-    pub fn of(job: Job) -> Self {
-        let rows = 0..job.work.total_rows();
-        Self(vec![Piece { job: Arc::new(job), rows }])
+    /// All of one job, in runs of up to `limit` rows.
+    pub fn all_of(job: Job, limit: usize) -> impl Iterator<Item = Self> {
+        let rows = job.work.total_rows();
+        let step = if job.work.may_be_cut() { limit } else { rows }.max(1);
+        let job = Arc::new(job);
+        // Work without rows is still work.
+        (0..rows.max(1)).step_by(step).map(move |start| {
+            let rows = start..rows.min(start + step);
+            Self(vec![Piece { job: Arc::clone(&job), rows }])
+        })
     }
 
     /// Rows of all pieces.
@@ -224,12 +235,11 @@ impl<S> Waiting<S> {
         let mut room = limit;
         while let Some(front) = self.jobs.front_mut() {
             let joins = batch.0.first().is_none_or(|first: &Piece| first.job.work.joins(&front.job.work));
-            // Work that is run whole, or request by request, is not cut here.
-            let whole = !front.job.work.rows || !front.job.work.shared;
+            let cut = front.job.work.may_be_cut();
             if !joins || (room == 0 && !batch.0.is_empty()) {
                 break;
             }
-            let rows = if whole { front.rows.len() } else { front.rows.len().min(room) };
+            let rows = if cut { front.rows.len().min(room) } else { front.rows.len() };
             let piece = Piece { job: Arc::clone(&front.job), rows: front.rows.start..front.rows.start + rows };
             front.rows.start += rows;
             if front.rows.is_empty() {

@@ -15,16 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::producer::{BaseProducer, ProducerContext};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use super::native::EventQueue;
 
 /// The least time between two looks while reports are few.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// So many events at one look, each of which has the reports of a whole batch, are not few: what is in flight would wait for
-/// room.
-const MANY: usize = 100;
+/// With more records than this under way, a pause costs more than it saves: their memory has left the caches when it is given
+/// back, and what is in flight waits for room.
+const MANY: i32 = 1_000;
 
 /// Serves a producer's delivery reports until it is dropped.
 pub struct DeliveryReports {
@@ -51,7 +51,8 @@ impl DeliveryReports {
                 // What came before there was a bell is served before the first wait for it.
                 while !stop.load(Ordering::Acquire) {
                     let looked = Instant::now();
-                    if drain(&producer, &queue) < MANY {
+                    drain(&producer, &queue);
+                    if producer.in_flight_count() < MANY {
                         std::thread::sleep(GATHER.saturating_sub(looked.elapsed()));
                     }
                     if !is_rung(&bell) {
@@ -77,15 +78,12 @@ fn is_rung(mut bell: &UnixStream) -> bool {
     }
 }
 
-/// Serves what is in the queue; says how many events there were.
-fn drain<C: ProducerContext>(producer: &BaseProducer<C>, queue: &EventQueue) -> usize {
-    let mut events = 0;
+/// Serves what is in the queue.
+fn drain<C: ProducerContext>(producer: &BaseProducer<C>, queue: &EventQueue) {
     while queue.len() > 0 {
         // One event a call: with no time to wait, it does not look for a second.
         producer.poll(Duration::ZERO);
-        events += 1;
     }
-    events
 }
 
 impl Drop for DeliveryReports {
