@@ -13,6 +13,9 @@ use crate::{
     tensor::{ByteStrings, Elements},
 };
 
+/// Numbers from which on it pays to look for the ends of many at once.
+const MANY: usize = 16;
+
 /// Appends `data` of a tensor: `count` elements, the product of `shape`, flat or nested; of a scalar also the bare value.
 pub(super) fn data(scanner: &mut Scanner<'_>, shape: &[usize], count: usize, elements: &mut Elements) -> Option<()> {
     scanner.peek();
@@ -30,7 +33,7 @@ pub(super) fn data(scanner: &mut Scanner<'_>, shape: &[usize], count: usize, ele
 /// Appends an array nested exactly as `shape`, which has at least one axis; its end.
 pub(super) fn arrays(bytes: &[u8], at: usize, shape: &[usize], elements: &mut Elements) -> Option<usize> {
     each_elements!(elements,
-        vector => numbers(bytes, at, shape, vector, Element::read),
+        vector => numbers(bytes, at, shape, vector, Element::many, Element::read),
         strings => nested(bytes, at, shape, &mut |at, count| texts(bytes, at, count, strings)))
 }
 
@@ -50,16 +53,18 @@ fn is_nested(bytes: &[u8], at: usize) -> bool {
     bytes.get(at) == Some(&b'[') && bytes.get(space(bytes, at + 1)) == Some(&b'[')
 }
 
-/// Appends the numbers of an array nested exactly as `shape`; the end of the array.
+/// Appends the numbers of an array nested exactly as `shape`, read as [`Element::many`] and [`Element::read`] do; the end of
+/// the array.
 #[inline(always)]
 pub(super) fn numbers<T: Copy + Default>(
     bytes: &[u8],
     at: usize,
     shape: &[usize],
     vector: &mut Vec<T>,
+    many: impl Fn(&[u8], usize, &mut [T]) -> (usize, usize) + Copy,
     read: impl Fn(&[u8], usize) -> Option<(T, usize)> + Copy,
 ) -> Option<usize> {
-    nested(bytes, at, shape, &mut |at, count| run(bytes, at, count, vector, read))
+    nested(bytes, at, shape, &mut |at, count| run(bytes, at, count, vector, many, read))
 }
 
 /// Walks the outer axes; `innermost` reads the arrays of the last one. As deep as the brackets that are there, which
@@ -91,6 +96,7 @@ fn run<T: Copy + Default>(
     at: usize,
     count: usize,
     vector: &mut Vec<T>,
+    many: impl Fn(&[u8], usize, &mut [T]) -> (usize, usize),
     read: impl Fn(&[u8], usize) -> Option<(T, usize)>,
 ) -> Option<usize> {
     let mut at = open(bytes, at)?;
@@ -100,10 +106,18 @@ fn run<T: Copy + Default>(
     }
     let start = vector.len();
     vector.resize(start + count, T::default());
-    for (index, slot) in vector[start..].iter_mut().enumerate() {
-        if index > 0 {
+    let (mut slots, mut is_first) = (&mut vector[start..], true);
+    if count >= MANY {
+        // All but the last, which no comma follows.
+        (slots[0], at) = read(bytes, space(bytes, at))?;
+        let (done, end) = many(bytes, at, &mut slots[1..count - 1]);
+        (slots, at, is_first) = (&mut slots[1 + done..], end, false);
+    }
+    for slot in slots {
+        if !is_first {
             at = comma(bytes, at)?;
         }
+        is_first = false;
         (*slot, at) = read(bytes, space(bytes, at))?;
     }
     close(bytes, at)

@@ -2,6 +2,8 @@
 
 use half::f16;
 
+#[cfg(target_arch = "x86_64")]
+use super::simd;
 use super::{
     number::{self, Float},
     text,
@@ -11,6 +13,22 @@ use super::{
 pub(super) trait Element: Copy + Default {
     /// The element at `at` and its end; `None` if there stands none of this type.
     fn read(bytes: &[u8], at: usize) -> Option<(Self, usize)>;
+
+    /// Reads what can be read many at a time: elements of which the first stands behind a comma at `at`, and a comma behind
+    /// each of them. Returns how many that are, maybe none, and where the comma behind the last one is.
+    fn many(_bytes: &[u8], at: usize, _into: &mut [Self]) -> (usize, usize) {
+        (0, at)
+    }
+}
+
+/// [`Element::many`] where there are instructions for it.
+macro_rules! four_at_a_time {
+    () => {
+        #[cfg(target_arch = "x86_64")]
+        fn many(bytes: &[u8], at: usize, into: &mut [Self]) -> (usize, usize) {
+            simd::plain(bytes, at, into)
+        }
+    };
 }
 
 impl Element for bool {
@@ -26,8 +44,10 @@ impl Element for bool {
 }
 
 macro_rules! floats {
-    ($($float:ident),*) => {$(
+    ($($float:ident: {$($many:tt)*}),*) => {$(
         impl Element for $float {
+            $($many)*
+
             #[inline(always)]
             fn read(bytes: &[u8], at: usize) -> Option<(Self, usize)> {
                 let found = number::float(bytes, at);
@@ -40,7 +60,7 @@ macro_rules! floats {
         }
     )*};
 }
-floats!(f16, f32, f64);
+floats!(f16: {}, f32: { four_at_a_time!(); }, f64: { four_at_a_time!(); });
 
 /// Not a number, and the infinities: as strings, as Python's bare words, and `null` for a missing value. End 0: nothing.
 #[cold]
@@ -66,8 +86,10 @@ fn escaped<F: Float>(bytes: &[u8], at: usize, words: &[(&[u8], F)]) -> Option<(F
 }
 
 macro_rules! integers {
-    ($narrow:ident: $($integer:ident),*) => {$(
+    ($narrow:ident: $($integer:ident $({$($many:tt)*})?),*) => {$(
         impl Element for $integer {
+            $($($many)*)?
+
             #[inline(always)]
             fn read(bytes: &[u8], at: usize) -> Option<(Self, usize)> {
                 let (negative, magnitude, end) = number::integer(bytes, at)?;
@@ -77,7 +99,7 @@ macro_rules! integers {
     )*};
 }
 integers!(unsigned: u8, u16, u32, u64);
-integers!(signed: i8, i16, i32, i64);
+integers!(signed: i8, i16, i32, i64 { four_at_a_time!(); });
 
 #[inline(always)]
 fn unsigned<T: TryFrom<u64>>(negative: bool, magnitude: u64) -> Option<T> {

@@ -33,6 +33,8 @@ mod number;
 mod parameter;
 mod rows;
 mod scan;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 mod tensors;
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ fn numbers<T: Copy + Default>(
     read: impl Fn(&[u8], usize) -> Option<(T, usize)> + Copy,
 ) -> Option<usize> {
     if bytes.get(at) == Some(&b'[') {
-        return array::numbers(bytes, at, shape, vector, read);
+        return array::numbers(bytes, at, shape, vector, |_, at, _| (0, at), read);
     }
     taken(shape == [1])?;
     let (value, end) = read(bytes, space(bytes, at))?;
