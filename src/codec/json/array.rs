@@ -15,6 +15,8 @@ use crate::{
 
 /// Numbers from which on it pays to look for the ends of many at once.
 const MANY: usize = 16;
+/// How often that is tried in one array: each odd number between the others takes one.
+const TRIES: usize = 16;
 
 /// Appends `data` of a tensor: `count` elements, the product of `shape`, flat or nested; of a scalar also the bare value.
 pub(super) fn data(scanner: &mut Scanner<'_>, shape: &[usize], count: usize, elements: &mut Elements) -> Option<()> {
@@ -106,12 +108,17 @@ fn run<T: Copy + Default>(
     }
     let start = vector.len();
     vector.resize(start + count, T::default());
-    let (mut slots, mut is_first) = (&mut vector[start..], true);
-    if count >= MANY {
-        // All but the last, which no comma follows.
+    let (mut slots, mut is_first, mut tries) = (&mut vector[start..], true, TRIES);
+    while slots.len() >= MANY && tries > 0 {
+        // One by itself, then as many as are plain; no comma follows the last one.
+        if !is_first {
+            at = comma(bytes, at)?;
+        }
         (slots[0], at) = read(bytes, space(bytes, at))?;
-        let (done, end) = many(bytes, at, &mut slots[1..count - 1]);
+        let last = slots.len() - 1;
+        let (done, end) = many(bytes, at, &mut slots[1..last]);
         (slots, at, is_first) = (&mut slots[1 + done..], end, false);
+        tries -= 1;
     }
     for slot in slots {
         if !is_first {

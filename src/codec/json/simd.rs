@@ -13,16 +13,13 @@
 
 use std::{arch::x86_64::*, mem::MaybeUninit};
 
-use super::{element::Element, scan::space};
+use super::element::Element;
 
 /// Bytes that are loaded for one number, and so its longest text.
 const WIDTH: usize = 16;
 
 /// Numbers whose ends are looked up before they are read.
 const TILE: usize = 64;
-
-/// Groups of four that may need care before the rest of an array is left to others.
-const MISSES: usize = 4;
 
 /// An element that is made four at a time.
 pub(super) trait Four: Element {
@@ -60,22 +57,20 @@ pub(super) fn plain<T: Four>(bytes: &[u8], at: usize, into: &mut [T]) -> (usize,
 /// The processor has AVX2, BMI1 and POPCNT; `at` lies within the text, behind sixteen bytes of it.
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 unsafe fn read<T: Four, const SPACED: bool>(bytes: &[u8], at: usize, into: &mut [T]) -> (usize, usize) {
-    // The comma before the next number, then those behind the numbers to be read. Behind each of them stands one more byte.
-    let text = &bytes[..bytes.len() - 1];
+    // The comma before the next number, then those behind the numbers to be read.
     let mut ends = [const { MaybeUninit::<u32>::uninit() }; 4 + TILE + 64];
     let ends = ends.as_mut_ptr().cast::<u32>();
     // SAFETY: the first is there.
     unsafe { *ends = at as u32 };
-    let (mut known, mut block, mut done) = (0, at + 1, 0);
+    let (mut known, mut done, mut commas) = (0, 0, Commas::new(bytes, at + 1));
     // Whether the last four needed a look at their signs: most arrays have none, or many.
-    let (mut is_signed, mut misses) = (false, 0);
+    let mut is_signed = false;
     // SAFETY: there is room for the commas in one more block while fewer than a tile are known; what is read lies before
     // them, and behind sixteen bytes.
     unsafe {
         loop {
-            while known < TILE.min(into.len() - done) && block < text.len() {
-                known += find_commas(text, block, ends.add(1 + known));
-                block += 64;
+            while known < TILE.min(into.len() - done) && commas.are_more() {
+                known += commas.find(ends.add(1 + known));
             }
             let count = known.min(into.len() - done) & !3;
             for next in (0..count).step_by(4) {
@@ -85,11 +80,7 @@ unsafe fn read<T: Four, const SPACED: bool>(bytes: &[u8], at: usize, into: &mut 
                     is_signed = four::<T, true, SPACED>(bytes, ends, into);
                 }
                 if !is_read && !is_signed {
-                    misses += 1;
-                    let is_read = misses <= MISSES && (0..4).all(|index| one(bytes, ends.add(index), into.add(index)));
-                    if !is_read {
-                        return (done + next, *ends as usize);
-                    }
+                    return (done + next, *ends as usize);
                 }
             }
             done += count;
@@ -103,64 +94,97 @@ unsafe fn read<T: Four, const SPACED: bool>(bytes: &[u8], at: usize, into: &mut 
     }
 }
 
-/// The number between two commas, read with care; false if there is something else.
-///
-/// # Safety
-/// Two commas within the text, and room for the number.
-unsafe fn one<T: Four>(bytes: &[u8], ends: *const u32, into: *mut T) -> bool {
-    // SAFETY: as the caller says.
-    let (start, end) = unsafe { (*ends as usize + 1, *ends.add(1) as usize) };
-    match T::read(bytes, space(bytes, start)) {
-        Some((number, behind)) if space(bytes, behind) == end => {
-            // SAFETY: as the caller says.
-            unsafe { into.write(number) };
-            true
+/// The commas of a text up to the first point or zero that cannot stand in a number as it does: `01`, `.5`, `5.`.
+struct Commas<'a> {
+    /// Without the last byte, so that one more stands behind each comma.
+    text: &'a [u8],
+    /// Where the next 64 bytes begin.
+    block: usize,
+    /// Of the byte before these: whether it is a digit, a point, a zero that begins a number.
+    before: [u64; 3],
+}
+
+impl<'a> Commas<'a> {
+    fn new(bytes: &'a [u8], start: usize) -> Self {
+        Self { text: &bytes[..bytes.len() - 1], block: start, before: [0; 3] }
+    }
+
+    fn are_more(&self) -> bool {
+        self.block < self.text.len()
+    }
+
+    /// Writes where commas are among the next 64 bytes, and says how many there are.
+    ///
+    /// # Safety
+    /// There are more bytes, and 67 places fit behind `into`.
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,popcnt")]
+    unsafe fn find(&mut self, mut into: *mut u32) -> usize {
+        let block = self.block;
+        let marks = match self.text[block..].first_chunk() {
+            Some(bytes) => Marks::of(bytes),
+            None => {
+                let mut last = [0; 64];
+                last[..self.text.len() - block].copy_from_slice(&self.text[block..]);
+                Marks::of(&last)
+            }
+        };
+        let Marks { mut commas, digits, points, zeros } = marks;
+        let [before_digit, before_point, before_zero] = self.before;
+        let (behind_digits, behind_points) = (digits << 1 | before_digit, points << 1 | before_point);
+        let first_zeros = zeros & !(behind_digits | behind_points);
+        let wrong = points & !behind_digits | behind_points & !digits | (first_zeros << 1 | before_zero) & digits;
+        self.before = [digits >> 63, points >> 63, first_zeros >> 63];
+        self.block += 64;
+        if wrong != 0 {
+            commas &= (1 << wrong.trailing_zeros()) - 1;
+            self.block = self.text.len();
         }
-        _ => false,
+        let count = commas.count_ones() as usize;
+        let mut left = count as isize;
+        while left > 0 {
+            // Four at a time, needed or not: where a loop ends that runs once for each cannot be foreseen.
+            for index in 0..4 {
+                // SAFETY: the caller gives room for 64, and four are at most three more than there are.
+                unsafe { *into.add(index) = block as u32 + commas.trailing_zeros() };
+                commas &= commas.wrapping_sub(1);
+            }
+            into = into.wrapping_add(4);
+            left -= 4;
+        }
+        count
     }
 }
 
-/// Writes where commas are among the 64 bytes at `block`, and says how many there are.
-///
-/// # Safety
-/// `block` lies within the text, and 67 places fit behind `into`.
-#[inline]
-#[target_feature(enable = "avx2,bmi1,popcnt")]
-unsafe fn find_commas(text: &[u8], block: usize, mut into: *mut u32) -> usize {
-    let mut commas = match text[block..].first_chunk() {
-        Some(bytes) => mask(bytes),
-        None => {
-            let mut last = [0; 64];
-            last[..text.len() - block].copy_from_slice(&text[block..]);
-            mask(&last)
-        }
-    };
-    let count = commas.count_ones() as usize;
-    let mut left = count as isize;
-    while left > 0 {
-        // Four at a time, needed or not: where a loop ends that runs once for each cannot be foreseen.
-        for index in 0..4 {
-            // SAFETY: the caller gives room for 64, and four are at most three more than there are.
-            unsafe { *into.add(index) = block as u32 + commas.trailing_zeros() };
-            commas &= commas.wrapping_sub(1);
-        }
-        into = into.wrapping_add(4);
-        left -= 4;
-    }
-    count
+/// A bit for each of 64 bytes that is such a one.
+struct Marks {
+    commas: u64,
+    digits: u64,
+    points: u64,
+    zeros: u64,
 }
 
-/// A bit for each comma.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn mask(text: &[u8; 64]) -> u64 {
-    let comma = _mm256_set1_epi8(b',' as i8);
-    let half = |at: usize| {
-        // SAFETY: 32 bytes stand there.
-        let text = unsafe { _mm256_loadu_si256(text.as_ptr().add(at).cast()) };
-        u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(text, comma)) as u32)
-    };
-    half(0) | half(32) << 32
+impl Marks {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn of(text: &[u8; 64]) -> Self {
+        let (low, high) = text.split_at(32);
+        // SAFETY: 32 bytes stand in each.
+        let [low, high] = [low, high].map(|half| unsafe { _mm256_loadu_si256(half.as_ptr().cast()) });
+        let bits = |low, high| {
+            u64::from(_mm256_movemask_epi8(low) as u32) | u64::from(_mm256_movemask_epi8(high) as u32) << 32
+        };
+        let all = |byte: u8| {
+            let byte = _mm256_set1_epi8(byte as i8);
+            bits(_mm256_cmpeq_epi8(low, byte), _mm256_cmpeq_epi8(high, byte))
+        };
+        let (zero, nine) = (_mm256_set1_epi8(b'0' as i8), _mm256_set1_epi8(9));
+        let is_digit = |half| {
+            let value = _mm256_sub_epi8(half, zero);
+            _mm256_cmpeq_epi8(_mm256_min_epu8(value, nine), value)
+        };
+        Self { commas: all(b','), digits: bits(is_digit(low), is_digit(high)), points: all(b'.'), zeros: all(b'0') }
+    }
 }
 
 /// Reads the four numbers between five commas; false if one of them needs care.
@@ -173,8 +197,8 @@ unsafe fn four<T: Four, const SIGNED: bool, const SPACED: bool>(bytes: &[u8], en
     // SAFETY: as the caller says.
     unsafe {
         let byte = |at: usize| *bytes.as_ptr().add(at);
-        let (mut lengths, mut firsts, mut wrong, mut negative) = ([0; 4], [0; 4], 0, 0);
-        for (index, (length, first)) in lengths.iter_mut().zip(&mut firsts).enumerate() {
+        let (mut lengths, mut wrong, mut negative) = ([0; 4], 0, 0);
+        for (index, length) in lengths.iter_mut().enumerate() {
             let (mut start, end) = (*ends.add(index) as usize + 1, *ends.add(index + 1) as usize);
             if SPACED {
                 // The comma at `end` may be what stands there; then the length wraps around.
@@ -187,7 +211,6 @@ unsafe fn four<T: Four, const SIGNED: bool, const SPACED: bool>(bytes: &[u8], en
                 start += is_negative;
             }
             *length = end.wrapping_sub(start);
-            *first = byte(start);
             wrong |= length.wrapping_sub(1);
         }
         // Each is 1 to 16.
@@ -211,14 +234,6 @@ unsafe fn four<T: Four, const SIGNED: bool, const SPACED: bool>(bytes: &[u8], en
         let cd_points = _mm256_movemask_epi8(_mm256_cmpeq_epi8(cd, point)) as u32;
         let points = [ab_points, ab_points >> 16, cd_points, cd_points >> 16]
             .map(|points| (points | 0x1_0000).trailing_zeros() as usize);
-        // Digits on both sides of the point, and no zero before another digit.
-        let is_odd = |index: usize| {
-            let (length, point) = (lengths[index], points[index]);
-            (point == WIDTH - length) | (point == WIDTH - 1) | ((firsts[index] == b'0') & (point + length != WIDTH + 1))
-        };
-        if is_odd(0) | is_odd(1) | is_odd(2) | is_odd(3) {
-            return false;
-        }
         let without = |index: usize| {
             let [low, high] =
                 [points[index], points[index + 1]].map(|point| _mm_load_si128(WITHOUT.0.as_ptr().add(point).cast()));

@@ -42,9 +42,10 @@ fn is_there() -> bool {
 /// A number as clients write it, with up to 16 characters.
 fn short() -> impl Strategy<Value = String> {
     prop_oneof![
-        4 => ("-?(0|[1-9][0-9]{0,6})", "[0-9]{1,8}").prop_map(|(whole, fraction)| format!("{whole}.{fraction}")),
+        4 => ("-?(0|[1-9][0-9]{0,2})", "[0-9]{1,8}").prop_map(|(whole, fraction)| format!("{whole}.{fraction}")),
         2 => "-?[0-9]\\.[0-9]",
-        1 => "-?(0|[1-9][0-9]{0,14})",
+        // Larger ones, and more digits before the point, may lie half way between two floats.
+        1 => "-?(0|[1-9][0-9]{0,6})",
     ]
 }
 
@@ -69,9 +70,7 @@ fn near_a_middle() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn plain_numbers_are_all_read(texts in proptest::collection::vec(short(), 0..200)) {
-        // Numbers half way between two floats may need care, so that not all of them must be read here.
-        let least = if is_there() && texts.len() < 40 { texts.len() / 4 * 4 } else { 0 };
-        check(&texts, least.min(16));
+        check(&texts, if is_there() { texts.len() / 4 * 4 } else { 0 });
     }
 
     #[test]
@@ -123,13 +122,12 @@ fn what_is_no_number_in_json_stops_the_run() {
 #[test]
 fn hard_cases_are_read() {
     check(&owned(&["0", "-0", "0.0", "-0.0", "5.1", "-12.75", "0.7254902", "9999999999999999"]), 0);
-    check(
-        &owned(&["1e5", "0.30000001192092896", "1.0", "-2.5E-3", "4", "5", "6", "7"]),
-        if is_there() { 8 } else { 0 },
-    );
-    // After so many that need care, the rest is left alone.
-    let texts: Vec<_> = (0..64).map(|_| "0.30000001192092896".to_owned()).collect();
-    assert_eq!(read::<f32>(&texts, ",").len(), if is_there() { 4 * MISSES } else { 0 });
+    // What needs care is left to the other reader.
+    for odd in ["1e5", "0.30000001192092896", "-2.5E-3", "1e-05"] {
+        let texts = owned(&["4", "5.25", "6", "7", odd, "1", "2", "3"]);
+        check(&texts, if is_there() { 4 } else { 0 });
+        assert_eq!(read::<f32>(&texts, ",").len(), if is_there() { 4 } else { 0 });
+    }
 }
 
 #[test]
