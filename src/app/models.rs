@@ -18,7 +18,7 @@ use crate::{
     },
     request::VersionChoice,
     steps::predict::{ModelSelector, VersionSelector},
-    store::local::{LocalStore, StoreError},
+    store::{LocalStore, StoreError},
     tensor::Name,
     worker::Worker,
 };
