@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use local::LocalStore;
-pub use s3::S3Config;
+pub use s3::{S3Config, S3Store};
 
 pub mod local;
 mod part;
@@ -87,7 +87,7 @@ pub enum StoreError {
     #[error("cancelled")]
     Cancelled,
     /// The local disk fails: full, read-only, no permission.
-    #[error("`{}` cannot be written: {source}", .path.display())]
+    #[error("`{}` on the local disk: {source}", .path.display())]
     Io {
         /// The local file.
         path: PathBuf,
@@ -104,9 +104,9 @@ pub enum StoreError {
 ///
 /// # Errors
 /// [`StoreError::Unsupported`] if it is no place that can be a repository.
-pub fn open(repository: &str, _s3: &S3Config) -> Result<Arc<dyn Store>, StoreError> {
+pub fn open(repository: &str, s3: &S3Config) -> Result<Arc<dyn Store>, StoreError> {
     if repository.starts_with("s3://") {
-        return Err(StoreError::Unsupported(format!("`{repository}`: repositories on S3 are not built yet")));
+        return Ok(Arc::new(S3Store::open(repository, s3)?));
     }
     Ok(Arc::new(LocalStore::at(repository)?))
 }
@@ -148,6 +148,7 @@ mod tests {
     #[test]
     fn the_kind_of_store_is_told_by_the_scheme() {
         let open = |repository| open(repository, &S3Config::default());
+        assert!(open("s3://models/production").unwrap().folder().is_none());
         assert_eq!(open("file:///srv/models").unwrap().folder(), Some(Path::new("/srv/models")));
         assert!(open("models").unwrap().folder().unwrap().is_absolute());
         for wrong in ["gs://models", "s3://", "s3:///prefix", "file://host/x"] {
