@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 
 pub use config::S3Config;
+pub use upload::Upload;
 
 use self::{errors::About, place::Place};
 use super::{Object, Store, StoreError};
@@ -51,6 +52,14 @@ impl S3Store {
         let server =
             config.endpoint.clone().or_else(connect::endpoint_of_environment).unwrap_or_else(|| "AWS".to_owned());
         Ok(Self { place, config: config.clone(), server, client: Mutex::default(), runtime: Some(runtime) })
+    }
+
+    /// Whether `url` can be a repository's, without a look at it.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn check(url: &str) -> Result<(), StoreError> {
+        Place::parse(url).map(drop)
     }
 
     /// Runs one call to its end.
