@@ -9,7 +9,7 @@ python_packages := .deps/python
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## system packages, ONNX Runtime and the test broker's jars; nothing is fetched twice
+setup: ## system packages, ONNX Runtime, the brokers and servers of the tests; nothing is fetched twice
 	@scripts/setup.sh
 
 build: setup ## the release binary, target/release/modelmill

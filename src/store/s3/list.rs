@@ -29,9 +29,10 @@ pub async fn list(client: &Client, about: About<'_>) -> Result<Vec<Object>, Stor
             let (Some(path), Some(size)) = (path, entry.size().and_then(|size| u64::try_from(size).ok())) else {
                 continue;
             };
-            // Without an ETag, which S3 always has, only the time tells of a change.
+            // Without an ETag, which not every server has for every object, only the time tells of a change.
             let time = || format!("{:?}", entry.last_modified());
-            objects.push(Object { path, size, stamp: entry.e_tag().map_or_else(time, str::to_owned) });
+            let etag = entry.e_tag().filter(|etag| !etag.is_empty());
+            objects.push(Object { path, size, stamp: etag.map_or_else(time, str::to_owned) });
         }
         next = page.next_continuation_token().map(str::to_owned);
         match (page.is_truncated(), &next) {
