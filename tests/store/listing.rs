@@ -28,7 +28,7 @@ fn nine_thousand_files_take_nine_requests() {
     assert!(first.is_sorted_by(|a, b| a.path < b.path), "sorted, each once");
     assert_eq!((first[0].path.as_str(), first[0].size), ("model-0000/1/labels.txt", 10));
     assert!(
-        requests.iter().all(|line| line.starts_with("GET /models?")),
+        requests.iter().all(|line| line.starts_with("GET /models/?")),
         "the bucket stands in the path: {requests:#?}"
     );
     assert_eq!(store.list().unwrap(), first, "an unchanged repository looks the same");

@@ -7,6 +7,7 @@ use aws_config::{
     environment::EnvironmentVariableRegionProvider,
     meta::region::RegionProviderChain,
     profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
+    provider_config::ProviderConfig,
 };
 use aws_sdk_s3::{
     Client,
@@ -39,8 +40,9 @@ const NO_REGION: &str = "us-east-1";
 /// Makes the client; asks nobody, except for the region of an instance that nothing else names.
 pub async fn connect(config: &S3Config) -> Result<Client, StoreError> {
     let endpoint = config.endpoint.clone().or_else(endpoint_of_environment);
+    let http = http_client();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
+        .http_client(http.clone())
         .timeout_config(timeouts(FIRST_BYTE, TRY, CALL))
         .region(region(config, endpoint.is_some()));
     if let Some(endpoint) = &endpoint {
@@ -52,7 +54,7 @@ pub async fn connect(config: &S3Config) -> Result<Client, StoreError> {
     if config.anonymous {
         loader = loader.no_credentials();
     } else if config.credentials_file.is_some() {
-        loader = loader.credentials_provider(credentials_of_file(config));
+        loader = loader.credentials_provider(credentials_of_file(config, http));
     }
     let sdk = loader.load().await;
     if sdk.region().is_none() {
@@ -109,14 +111,21 @@ fn region(config: &S3Config, own_server: bool) -> RegionProviderChain {
 }
 
 #[expect(deprecated, reason = "the crate that these types went to is none of ours, and the settings take them")]
-fn credentials_of_file(config: &S3Config) -> ProfileFileCredentialsProvider {
+fn credentials_of_file(config: &S3Config, http: SharedHttpClient) -> ProfileFileCredentialsProvider {
     use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
     let mut files = ProfileFiles::builder();
     if let Some(file) = &config.credentials_file {
         files = files.with_file(ProfileFileKind::Credentials, file);
     }
     let profile = config.profile.as_deref().unwrap_or("default");
-    ProfileFileCredentialsProvider::builder().profile_files(files.build()).profile_name(profile).build()
+    // A profile may name a role, and then a server is asked for it.
+    let settings = ProviderConfig::without_region().with_http_client(http);
+    let settings = settings.with_region(config.region.clone().map(Region::new));
+    ProfileFileCredentialsProvider::builder()
+        .configure(&settings)
+        .profile_files(files.build())
+        .profile_name(profile)
+        .build()
 }
 
 /// Whether the endpoint is not AWS's. Few other servers have a name for every bucket, and nearly all take it in the path.

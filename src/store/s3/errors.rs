@@ -65,7 +65,7 @@ impl About<'_> {
         let path = || self.path.unwrap_or_default().to_owned();
         let advice = match (answer.status, answer.code) {
             (404, "NoSuchBucket") => format!("there is no bucket `{}`; look at its name", self.place.bucket),
-            (404, _) if self.path.is_some() => return StoreError::Missing(path()),
+            (404, "" | "NotFound" | "NoSuchKey") if self.path.is_some() => return StoreError::Missing(path()),
             (412 | 416, _) => return StoreError::Changed(path()),
             (429 | 500.., _) | (_, "SlowDown" | "RequestTimeout") => {
                 return StoreError::Unreachable(format!("{self} is out of order: {answer}"));
@@ -74,7 +74,7 @@ impl About<'_> {
                 let region = answer.region.map_or_else(|| "its".to_owned(), |region| format!("`{region}`, its"));
                 format!("the bucket is in another region; set `models.s3.region` to {region} own")
             }
-            (_, "InvalidAccessKeyId") => "the server does not know this access key".to_owned(),
+            (_, "InvalidAccessKeyId" | "XAdminUserNotFound") => "the server does not know this access key".to_owned(),
             (_, "SignatureDoesNotMatch") => "the secret does not belong to the access key".to_owned(),
             (_, "RequestTimeTooSkewed") => "the clock of this machine is wrong".to_owned(),
             (_, "ExpiredToken" | "InvalidToken") => "the credentials have expired; renew them".to_owned(),
@@ -175,6 +175,8 @@ mod tests {
     #[test]
     fn a_file_that_is_gone_or_replaced_is_no_fault_of_the_server() {
         assert!(matches!(refused(404, "NoSuchKey", Some("iris/1/x")), StoreError::Missing(path) if path == "iris/1/x"));
+        let stranger = refused(404, "XAdminUserNotFound", Some("iris/1/x"));
+        assert!(matches!(stranger, StoreError::Denied(_)), "not every 404 is about the file: {stranger}");
         assert!(matches!(refused(412, "PreconditionFailed", Some("iris/1/x")), StoreError::Changed(_)));
     }
 }

@@ -30,7 +30,8 @@ pub struct S3Store {
     place: Place,
     config: S3Config,
     server: String,
-    /// Made at the first call, and again after one that was denied, since credentials are set right behind our back.
+    /// Made at the first call, and again after one that was denied or not answered: the SDK keeps what it once found, or did not
+    /// find, and credentials are set right behind its back.
     client: Mutex<Option<Client>>,
     /// Taken only when the store is dropped.
     runtime: Option<Runtime>,
@@ -69,7 +70,7 @@ impl S3Store {
     ) -> Result<T, StoreError> {
         let runtime = self.runtime.as_ref().expect("it is there until the store is dropped");
         let outcome = runtime.block_on(async { call(self.client().await?).await });
-        if matches!(outcome, Err(StoreError::Denied(_))) {
+        if matches!(outcome, Err(StoreError::Denied(_) | StoreError::Unreachable(_))) {
             self.client.lock().take();
         }
         outcome

@@ -12,7 +12,7 @@ use std::{
 use aws_sdk_s3::{
     Client,
     primitives::ByteStream,
-    types::{CompletedMultipartUpload, CompletedPart},
+    types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
 };
 
 use super::{S3Store, connect, errors::About};
@@ -121,7 +121,8 @@ impl Sender<'_> {
 
     async fn parts(&self, file: &mut File, progress: &mut dyn FnMut(u64) -> bool) -> Result<(), StoreError> {
         let request = self.client.create_multipart_upload().bucket(&self.about.place.bucket).key(self.key());
-        let begun = request.metadata(SHA256, self.upload.sha256).send().await;
+        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc32).metadata(SHA256, self.upload.sha256);
+        let begun = request.send().await;
         let begun = begun.map_err(|error| self.about.failed(&error))?;
         let id = begun.upload_id().unwrap_or_default();
         let outcome = self.send_parts(id, file, progress).await;
@@ -159,13 +160,16 @@ impl Sender<'_> {
 
     async fn send_part(&self, id: &str, number: i32, piece: Vec<u8>) -> Result<CompletedPart, StoreError> {
         let request = self.client.upload_part().bucket(&self.about.place.bucket).key(self.key());
-        let request = request.upload_id(id).part_number(number).body(ByteStream::from(piece));
+        let request = request
+            .upload_id(id)
+            .part_number(number)
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            .body(ByteStream::from(piece));
         let sent = request.send().await.map_err(|error| self.about.failed(&error))?;
         Ok(CompletedPart::builder()
             .part_number(number)
             .set_e_tag(sent.e_tag)
             .set_checksum_crc32(sent.checksum_crc32)
-            .set_checksum_crc64_nvme(sent.checksum_crc64_nvme)
             .build())
     }
 
