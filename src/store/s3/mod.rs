@@ -50,8 +50,8 @@ impl S3Store {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             StoreError::Unreachable(format!("a runtime for the calls to `{url}` cannot be started: {error}"))
         })?;
-        let server =
-            config.endpoint.clone().or_else(connect::endpoint_of_environment).unwrap_or_else(|| "AWS".to_owned());
+        let endpoint = config.endpoint.clone().or_else(connect::endpoint_of_environment);
+        let server = endpoint.as_deref().map_or_else(|| "AWS".to_owned(), shown);
         Ok(Self { place, config: config.clone(), server, client: Mutex::default(), runtime: Some(runtime) })
     }
 
@@ -90,6 +90,14 @@ impl S3Store {
     }
 }
 
+/// An endpoint without the user and password that an environment may have put into it.
+fn shown(endpoint: &str) -> String {
+    match endpoint.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
+        None => endpoint.to_owned(),
+    }
+}
+
 impl Store for S3Store {
     fn list(&self) -> Result<Vec<Object>, StoreError> {
         self.call(async |client| list::list(&client, self.about(None)).await)
@@ -116,5 +124,16 @@ impl Drop for S3Store {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_shown_without_its_secrets() {
+        assert_eq!(shown("https://user:secret@minio:9000"), "https://minio:9000");
+        assert_eq!(shown("http://minio:9000"), "http://minio:9000");
     }
 }
