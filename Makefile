@@ -10,7 +10,7 @@ cargo_fuzz := .deps/cargo-fuzz
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## system packages, ONNX Runtime and the test broker's jars; nothing is fetched twice
+setup: ## system packages, ONNX Runtime, the brokers and servers of the tests; nothing is fetched twice
 	@scripts/setup.sh
 
 build: setup ## the release binary, target/release/modelmill

@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => cli::inspect::run(&args),
         Command::Send(args) => cli::send::run(&args),
         Command::Load(args) => cli::load::run(&args),
+        Command::Manifest(args) => cli::manifest::run(&args),
+        Command::Push(args) => cli::push::run(&args),
         Command::Demo(args) => cli::demo::run(&args),
         Command::Schema(args) => cli::schema::run(&args),
         Command::Completions(args) => cli::completions::run(&args),

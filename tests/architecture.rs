@@ -11,6 +11,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rdkafka", &["broker/kafka/"]),
     ("rdkafka_sys", &["broker/kafka/"]),
     ("ort", &["backend/onnx/"]),
+    ("aws_config", &["store/s3/"]),
+    ("aws_sdk_s3", &["store/s3/"]),
+    ("aws_smithy_http_client", &["store/s3/"]),
     ("prost", &["backend/onnx/", "codec/"]),
     ("serde_yaml", &["config/"]),
     // The JSON Schema of the configuration is a JSON value.
@@ -33,7 +36,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("codec", &["broker", "error", "request", "tensor"]),
     ("steps", &["backend", "error", "request", "tensor"]),
     ("model", &["backend", "codec", "error", "request", "tensor"]),
-    ("config", &["backend", "request", "steps", "tensor"]),
+    ("config", &["backend", "request", "steps", "store", "tensor"]),
     ("metrics", &["error"]),
     ("telemetry", &[]),
     ("worker", &["broker", "codec", "error", "metrics", "model", "request", "steps", "tensor"]),

@@ -27,7 +27,7 @@ use crate::{
         fit::{Candidate, Places},
         predict::{ModelSelector, VersionSelector},
     },
-    store::local::{LocalStore, StoreError},
+    store::{LocalStore, StoreError},
     tensor::Name,
     worker::Worker,
 };

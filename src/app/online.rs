@@ -1,7 +1,7 @@
 //! A look at what a worker would meet: the broker, its topics, the repository. Nothing is started, created or changed.
 
 use super::{TopicNames, creation, kafka_settings, models};
-use crate::{broker::kafka::topics, config::Settings, store::local::LocalStore};
+use crate::{broker::kafka::topics, config::Settings, store::LocalStore};
 
 /// What is missing, one sentence each; empty if a worker would find everything. Blocks for some seconds if nobody answers.
 pub fn look(settings: &Settings) -> Vec<String> {

@@ -23,6 +23,8 @@ mod connection;
 pub mod demo;
 pub mod inspect;
 pub mod load;
+pub mod manifest;
+pub mod push;
 pub mod schema;
 pub mod send;
 mod signals;
@@ -69,6 +71,8 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     Send(send::SendArgs),
     Load(load::LoadArgs),
+    Manifest(manifest::ManifestArgs),
+    Push(push::PushArgs),
     Demo(demo::DemoArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),

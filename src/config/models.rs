@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::problem::{KeyPath, Problem};
 use crate::{
     request::{MODEL_NAME_RULE, is_model_name},
+    store::{S3Config, S3Store},
     tensor::Name,
 };
 
@@ -20,8 +21,12 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-not-built-yet" = ["poll_interval", "cache", "memory"]))]
 pub struct ModelsConfig {
-    /// The folder of the models, `<repository>/<model>/<version>/model.onnx`: a path (from where the worker is started) or `file://…`.
+    /// Where the models lie, `<repository>/<model>/<version>/model.onnx`: a path (from where the worker is started), `file://…` or
+    /// `s3://bucket/prefix`.
     pub repository: String,
+    /// How the bucket is reached, for a repository on S3.
+    #[serde(default)]
+    pub s3: S3Config,
     /// The models to serve; empty: those that the pipelines name; `["*"]`: all of the repository.
     #[serde(default)]
     pub serve: Vec<String>,
@@ -91,6 +96,7 @@ impl ModelsConfig {
     pub fn new(repository: impl Into<String>) -> Self {
         Self {
             repository: repository.into(),
+            s3: S3Config::default(),
             serve: Vec::new(),
             versions: VersionPolicy::default(),
             signature: SignatureRule::default(),
@@ -126,6 +132,9 @@ impl ModelsConfig {
         let at = KeyPath::from("models");
         let mut problems = Vec::new();
         problems.extend(self.repository_problem().map(|sentence| Problem::new(at.key("repository"), sentence)));
+        problems.extend(
+            self.s3.problems().into_iter().map(|(key, sentence)| Problem::new(at.key("s3").key(key), sentence)),
+        );
         for (index, name) in self.serve.iter().enumerate() {
             let path = at.key("serve").index(index);
             if name == "*" && self.serve.len() > 1 {
@@ -151,8 +160,10 @@ impl ModelsConfig {
             Some(("file", _)) => Some(format!(
                 "`{repository}` needs an absolute path after `file://`: write `file:///folder`, or the folder alone"
             )),
-            Some(("s3", _)) => Some("repositories on S3 are not built yet: write a folder".to_owned()),
-            Some((scheme, _)) => Some(format!("`{scheme}://` is no kind of repository: write a folder or `file://…`")),
+            Some(("s3", _)) => S3Store::check(repository).err().map(|error| error.to_string()),
+            Some((scheme, _)) => Some(format!(
+                "`{scheme}://` is no kind of repository: write a folder, `file://…` or `s3://bucket/prefix`"
+            )),
             None => None,
         }
     }

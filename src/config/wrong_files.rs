@@ -70,7 +70,8 @@ kafka:
   commit_interval: 5 parsecs
 delivery: exactly_once
 models:
-  repository: s3://models
+  repository: gs://models
+  s3: {endpoint: 'minio:9000', anonymous: maybe}
   poll_interval: 10s
   serve: iris
   versions: latest
@@ -95,24 +96,27 @@ shutdown_timeout: 30
             "server.yaml:8: kafka.commit_interval: expected a duration such as `5ms`, `30s` or `1h 30m`, found the \
              text `5 parsecs`",
             "server.yaml:9: delivery: `exactly_once` is not built yet; write `at_least_once`",
-            "server.yaml:11: models.repository: repositories on S3 are not built yet: write a folder",
-            "server.yaml:12: models.poll_interval: `poll_interval` is not built yet: remove it",
-            "server.yaml:13: models.serve: expected a list, found the text `iris`; write `[iris]`",
-            "server.yaml:14: models.versions: `latest` needs a value: write `latest: …`",
-            "server.yaml:15: models.per_model[\"../x\"].versions.specfic: unknown key `specfic`; did you mean \
+            "server.yaml:11: models.repository: `gs://` is no kind of repository: write a folder, `file://…` or \
+             `s3://bucket/prefix`",
+            "server.yaml:12: models.s3.anonymous: expected `true` or `false`, found the text `maybe`",
+            "server.yaml:12: models.s3.endpoint: `minio:9000` is no address: write `https://host` or `http://host:port`",
+            "server.yaml:13: models.poll_interval: `poll_interval` is not built yet: remove it",
+            "server.yaml:14: models.serve: expected a list, found the text `iris`; write `[iris]`",
+            "server.yaml:15: models.versions: `latest` needs a value: write `latest: …`",
+            "server.yaml:16: models.per_model[\"../x\"].versions.specfic: unknown key `specfic`; did you mean \
              `specific`?",
-            "server.yaml:15: models.per_model.y.versions.specific[0]: must be at least 1, found the number 0",
-            "server.yaml:15: models.per_model.y.versions.specific[1]: expected a whole number, found the text `x`",
-            "server.yaml:16: batching.max_batch_size: expected a whole number, found the text `many`",
-            "server.yaml:16: batching.target_run_time: must be longer than 0, since every run takes time",
-            "server.yaml:17: limits.chunk_bytes: expected a size such as `512KiB`, `64MiB` or `2GiB`, found what \
+            "server.yaml:16: models.per_model.y.versions.specific[0]: must be at least 1, found the number 0",
+            "server.yaml:16: models.per_model.y.versions.specific[1]: expected a whole number, found the text `x`",
+            "server.yaml:17: batching.max_batch_size: expected a whole number, found the text `many`",
+            "server.yaml:17: batching.target_run_time: must be longer than 0, since every run takes time",
+            "server.yaml:18: limits.chunk_bytes: expected a size such as `512KiB`, `64MiB` or `2GiB`, found what \
              `${SECRET}` stands for",
-            "server.yaml:18: inference.threads: expected `auto` or a whole number from 1 up, found what `${SECRET}` \
+            "server.yaml:19: inference.threads: expected `auto` or a whole number from 1 up, found what `${SECRET}` \
              stands for",
-            "server.yaml:18: inference.sessions: must be at least 1, found the number 0",
-            "server.yaml:19: admin.listen: expected an IP address and a port such as `127.0.0.1:9644` or \
+            "server.yaml:19: inference.sessions: must be at least 1, found the number 0",
+            "server.yaml:20: admin.listen: expected an IP address and a port such as `127.0.0.1:9644` or \
              `[::]:9644`, found the text `localhost:9644`",
-            "server.yaml:20: shutdown_timeout: expected a duration such as `5ms`, `30s` or `1h 30m`, found the number \
+            "server.yaml:21: shutdown_timeout: expected a duration such as `5ms`, `30s` or `1h 30m`, found the number \
              30; add a unit: `30s` or `30ms`",
         ],
     );

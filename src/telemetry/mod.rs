@@ -26,8 +26,8 @@ mod once_per;
 /// The environment variable that names levels where the command line does not.
 pub const LEVEL_VARIABLE: &str = "MODELMILL_LOG";
 
-/// ONNX Runtime tells of every buffer that it reserves at `info`.
-const QUIET: &str = "ort=warn";
+/// At `info`, ONNX Runtime tells of every buffer that it reserves, and the AWS SDK of every place where it looks for credentials.
+const QUIET: &str = "ort=warn,aws_config=warn";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

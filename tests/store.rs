@@ -1,0 +1,45 @@
+//! Stores on a real S3 server, with everything that servers and networks do to those who ask them.
+//!
+//! Each test starts a server of its own; `make test` sees to the program. Nothing here needs Kafka or ONNX Runtime.
+
+#[path = "store/access.rs"]
+mod access;
+#[path = "store/downloading.rs"]
+mod downloading;
+#[path = "support/faults.rs"]
+mod faults;
+#[path = "store/listing.rs"]
+mod listing;
+#[path = "store/outages.rs"]
+mod outages;
+#[path = "store/pushing.rs"]
+mod pushing;
+#[path = "support/s3.rs"]
+mod s3;
+
+use modelmill::store::{Object, S3Store, Store};
+
+/// Bytes that do not repeat soon, so that a piece in the wrong place is noticed.
+fn content(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length.div_ceil(8)).flatten().collect();
+    bytes.truncate(length);
+    bytes
+}
+
+/// Puts an object there, and says how it is listed.
+fn put(store: &S3Store, path: &str, bytes: &[u8]) -> Object {
+    store.write(path, bytes.to_vec(), true).unwrap();
+    store.list().unwrap().into_iter().find(|object| object.path == path).unwrap()
+}
+
+/// Whether a text gives away what it must not.
+fn is_discreet(text: &str) -> bool {
+    !text.contains("testsecret") && !text.contains("wrongsecret") && !text.contains('\n')
+}

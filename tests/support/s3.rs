@@ -1,0 +1,185 @@
+//! A real S3 server for one test: versitygw on a free port, with a folder of its own for its buckets.
+//!
+//! `scripts/fetch-versitygw.sh` brings the program; without it a test is skipped, which is said aloud, and where it must not
+//! happen is a failure. The server ends with its test, also when that fails.
+
+#![allow(dead_code, reason = "each of the test programs that include this uses a part of it")]
+
+use std::{
+    fs,
+    io::{self, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use modelmill::store::{S3Config, S3Store};
+use tempfile::TempDir;
+
+const ACCESS: &str = "testkey";
+const SECRET: &str = "testsecret";
+
+/// How long the server may take to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server with nothing in it.
+pub struct S3Server {
+    process: Child,
+    folder: TempDir,
+    port: u16,
+}
+
+impl S3Server {
+    /// Starts one; `None` if this machine has no versitygw.
+    ///
+    /// # Panics
+    /// If there is none and `CI` is `true`, or it does not start.
+    pub fn start() -> Option<Self> {
+        let program = program()?;
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("buckets")).unwrap();
+        // Between choosing a port and taking it, somebody else may take it: then again, with another.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut process = spawn(&program, folder.path(), port);
+            if is_ready(&mut process, port) {
+                let server = Self { process, folder, port };
+                server.write_credentials(SECRET);
+                return Some(server);
+            }
+            drop(process.kill());
+            drop(process.wait());
+        }
+        let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        panic!("versitygw did not start within {PATIENCE:?}: {log}");
+    }
+
+    /// Where it listens: `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its address as a URL.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Makes a bucket.
+    pub fn bucket(&self, name: &str) {
+        fs::create_dir(self.bucket_folder(name)).unwrap();
+    }
+
+    /// The folder of a bucket; its files are the objects.
+    pub fn bucket_folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join("buckets").join(name)
+    }
+
+    /// How to reach it, with credentials of its own.
+    pub fn config(&self) -> S3Config {
+        S3Config {
+            endpoint: Some(self.endpoint()),
+            credentials_file: Some(self.credentials_file()),
+            ..S3Config::default()
+        }
+    }
+
+    /// The same through a proxy at this address.
+    pub fn config_through(&self, address: &str) -> S3Config {
+        S3Config { endpoint: Some(format!("http://{address}")), ..self.config() }
+    }
+
+    /// A repository on it.
+    pub fn store(&self, url: &str) -> S3Store {
+        S3Store::open(url, &self.config()).unwrap()
+    }
+
+    /// The file of credentials that [`Self::config`] names.
+    pub fn credentials_file(&self) -> PathBuf {
+        self.folder.path().join("credentials")
+    }
+
+    /// Writes that file with another secret.
+    pub fn write_credentials(&self, secret: &str) {
+        let text = format!("[default]\naws_access_key_id = {ACCESS}\naws_secret_access_key = {secret}\n");
+        fs::write(self.credentials_file(), text).unwrap();
+    }
+
+    /// What a process needs in its environment to reach it, and nothing else of AWS.
+    pub fn environment(&self, command: &mut Command) {
+        command.env("AWS_ACCESS_KEY_ID", ACCESS).env("AWS_SECRET_ACCESS_KEY", SECRET);
+        command.env("AWS_ENDPOINT_URL", self.endpoint()).env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    }
+
+    /// Stops it in its tracks: connections stay open and nobody answers.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again where it was, after [`Self::kill`].
+    pub fn restart(&mut self) {
+        self.process = spawn(&program().expect("it was there"), self.folder.path(), self.port);
+        assert!(is_ready(&mut self.process, self.port), "versitygw did not come back on its port");
+    }
+
+    fn signal(&self, signal: i32) {
+        let id = i32::try_from(self.process.id()).unwrap();
+        // SAFETY: the process is ours and not yet waited for, so that the id is its own.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0, "versitygw has ended already");
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        // SIGKILL ends a frozen process, too.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn spawn(program: &Path, folder: &Path, port: u16) -> Child {
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let port = format!("127.0.0.1:{port}");
+    let mut command = Command::new(program);
+    command.args(["--port", &port, "--access", ACCESS, "--secret", SECRET, "--region", "us-east-1", "--quiet"]);
+    command.args(["--keep-alive", "posix"]).arg(folder.join("buckets")).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
+fn is_ready(process: &mut Child, port: u16) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && process.try_wait().unwrap().is_none() {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+/// The server's program, or a word that there is none.
+fn program() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/versitygw/versitygw");
+    if path.is_file() {
+        return Some(path);
+    }
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let why = "there is no .deps/versitygw/versitygw (`make setup` builds it where there is Go)";
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} must not be skipped: {why}");
+    // Past the test harness, which keeps what a test prints to itself if it passes.
+    io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).unwrap();
+    None
+}
