@@ -7,16 +7,16 @@ use anyhow::Context;
 use crate::{
     admin::{ModelState, ModelStatus},
     backend::onnx::SessionOptions,
+    codec::labels::Labels,
     config::{ModelConfig, PipelineConfig, Served, ServerConfig, Settings, VersionPolicy},
     metrics::{LoadMetrics, ModelMetrics},
     model::{
         batcher::{BatchOptions, Observer, Run},
         loader::{self, LoadOptions},
         manager::{Manager, State},
-        policy::{self, aspired},
+        policy::{self, Pins, aspired},
         servable::ServableId,
     },
-    request::VersionChoice,
     steps::predict::{ModelSelector, VersionSelector},
     store::local::{LocalStore, StoreError},
     tensor::Name,
@@ -52,7 +52,7 @@ fn versions(
     name: &Name,
 ) -> Result<Vec<u64>, StoreError> {
     let policy = policy_of(server.models.versions_of(name));
-    Ok(aspired(&policy, &store.versions(name)?, &pinned(pipelines, name)))
+    Ok(aspired(&policy, &store.versions(name)?, &Labels::new(), &pins(pipelines, name)))
 }
 
 /// The models that the worker should serve and the repository has no version of, one sentence each.
@@ -179,17 +179,18 @@ fn named(
     Ok(names)
 }
 
-/// The versions that pipelines name by number.
-fn pinned(pipelines: &[PipelineConfig], model: &Name) -> Vec<u64> {
-    let version = |(_, predict): (usize, &crate::steps::predict::Config)| match (predict.model(), predict.version()) {
-        (Ok(ModelSelector::Fixed(name)), Ok(VersionSelector::Fixed(VersionChoice::Number(number))))
-            if name == *model =>
+/// The versions that pipelines name by number or by label.
+fn pins(pipelines: &[PipelineConfig], model: &Name) -> Pins {
+    let mut pins = Pins::default();
+    for (_, predict) in pipelines.iter().flat_map(PipelineConfig::predicts) {
+        if let (Ok(ModelSelector::Fixed(name)), Ok(VersionSelector::Fixed(version))) =
+            (predict.model(), predict.version())
+            && name == *model
         {
-            Some(number)
+            pins.add(&version);
         }
-        _ => None,
-    };
-    pipelines.iter().flat_map(PipelineConfig::predicts).filter_map(version).collect()
+    }
+    pins
 }
 
 fn policy_of(policy: &VersionPolicy) -> policy::VersionPolicy {
@@ -198,6 +199,9 @@ fn policy_of(policy: &VersionPolicy) -> policy::VersionPolicy {
         VersionPolicy::All => policy::VersionPolicy::All,
         VersionPolicy::Specific(versions) => {
             policy::VersionPolicy::Specific(versions.iter().map(|version| version.get()).collect())
+        }
+        VersionPolicy::Labels(labels) => {
+            policy::VersionPolicy::Labels(labels.iter().map(|label| label.as_str().into()).collect())
         }
     }
 }

@@ -153,8 +153,8 @@ fn chosen_model<'a>(selector: &Selector, model: Option<&'a str>) -> Result<&'a s
 fn chosen_version(version: Option<&str>) -> Result<VersionChoice, RequestError> {
     match version {
         None | Some("" | "latest") => Ok(VersionChoice::Latest),
-        Some(text) => text.parse().map(VersionChoice::Number).map_err(|_| {
-            let why = format!("`{}` is no version: send a whole number or `latest`", text.escape_debug());
+        Some(text) => VersionChoice::of(text).ok_or_else(|| {
+            let why = format!("`{}` is no version: send a number from 1 up, a label or `latest`", text.escape_debug());
             RequestError::new(ErrorCode::UnknownModel, why)
         }),
     }

@@ -38,11 +38,25 @@ impl Manifest {
             None => Ok(manifest),
         }
     }
+
+    /// The text of the file.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("texts and numbers are always JSON");
+        text.push(b'\n');
+        text
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_comes_back_as_it_was_written() {
+        let file = FileEntry { path: "a \"b\".txt".to_owned(), size: 3, sha256: "ab".to_owned() };
+        let manifest = Manifest { files: vec![file] };
+        assert_eq!(Manifest::parse(&manifest.to_json()), Ok(manifest));
+    }
 
     #[test]
     fn a_manifest_names_files_inside_its_folder_only() {

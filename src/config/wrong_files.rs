@@ -71,7 +71,7 @@ kafka:
 delivery: exactly_once
 models:
   repository: s3://models
-  poll_interval: 10s
+  poll_interval: 0s
   serve: iris
   versions: latest
   per_model: {../x: {versions: {specfic: [1]}}, y: {versions: {specific: [0, x]}}}
@@ -96,7 +96,8 @@ shutdown_timeout: 30
              text `5 parsecs`",
             "server.yaml:9: delivery: `exactly_once` is not built yet; write `at_least_once`",
             "server.yaml:11: models.repository: repositories on S3 are not built yet: write a folder",
-            "server.yaml:12: models.poll_interval: `poll_interval` is not built yet: remove it",
+            "server.yaml:12: models.poll_interval: must be longer than 0, or the repository would be looked at without a \
+             pause",
             "server.yaml:13: models.serve: expected a list, found the text `iris`; write `[iris]`",
             "server.yaml:14: models.versions: `latest` needs a value: write `latest: …`",
             "server.yaml:15: models.per_model[\"../x\"].versions.specfic: unknown key `specfic`; did you mean \

@@ -50,8 +50,10 @@ impl Manager {
         let Some(versions) = catalog.models.get(name) else {
             return Err(unknown(format!("there is no model `{name}`")));
         };
-        let state = match choice.version {
-            VersionChoice::Number(number) => versions.get(&number),
+        let state = match &choice.version {
+            VersionChoice::Number(number) => versions.get(number),
+            // Nothing gives labels to the manager yet: there is none of this name.
+            VersionChoice::Label(_) => None,
             VersionChoice::Latest => {
                 let available = versions.values().rev().find(|state| matches!(state, State::Available(_)));
                 available.or_else(|| versions.values().next_back())

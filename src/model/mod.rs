@@ -11,3 +11,4 @@ pub mod policy;
 mod queue;
 mod runner;
 pub mod servable;
+pub mod source;
