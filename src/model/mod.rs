@@ -4,6 +4,7 @@
 //! holds them and leases them to groups, and the [`batcher`] of each runs rows on its sessions.
 
 pub mod batcher;
+pub mod cache;
 pub mod loader;
 pub mod manager;
 mod pace;

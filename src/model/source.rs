@@ -22,8 +22,6 @@ use documents::{Documents, Reading};
 
 mod documents;
 mod repository;
-#[cfg(test)]
-mod tests;
 mod version;
 
 /// The most bytes that are read of a `manifest.json`, about 10,000 files. (What reads it must know: [`crate::store::Store::read`].)
@@ -198,3 +196,6 @@ fn version_number(folder: &str) -> Option<u64> {
     let plain = !folder.starts_with('0') && folder.bytes().all(|c| c.is_ascii_digit());
     if plain { folder.parse().ok() } else { None }
 }
+
+#[cfg(test)]
+mod tests;
