@@ -91,7 +91,7 @@ impl Cache {
     pub fn open(options: CacheOptions) -> Result<Self, CacheError> {
         let layout = Layout::open(options.directory)?;
         let cache = Self { layout, max_size: options.max_size, repository: options.repository };
-        cache.sweep()?;
+        cache.sweep(&[])?;
         cache.forget_lost()?;
         Ok(cache)
     }
@@ -110,10 +110,11 @@ impl Cache {
         content: &Content,
         progress: Progress<'_>,
     ) -> Result<CachedVersion, CacheError> {
-        if let Some(version) = self.find(&self.wanted(content)?)? {
+        let wanted = self.wanted(content)?;
+        if let Some(version) = self.find(&wanted)? {
             return Ok(version);
         }
-        self.sweep()?;
+        self.sweep(&wanted)?;
         // While this is held, nobody takes a file that no version links to yet for a leftover.
         let _fetching = Lock::shared(&self.layout.fetching()).map_err(self.failed())?;
         let mut fetched = 0;

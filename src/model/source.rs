@@ -29,6 +29,10 @@ pub const MOST_MANIFEST: u64 = 2 << 20;
 /// The most bytes that are read of a `labels.yaml`.
 pub const MOST_LABELS: u64 = 64 << 10;
 
+/// Reads that failed for so long together are an outage. A file that cannot be read fails at once, and keeps nobody from
+/// reading the others; a server that is down lets each of them wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Reads a small listed file of at most so many bytes.
 pub type Reader<'a> = &'a mut dyn FnMut(&Object, u64) -> Result<Vec<u8>, StoreError>;
 
@@ -38,26 +42,29 @@ pub struct Source {
     repository: Repository,
     /// Whether the same listing once more would say nothing new.
     settled: bool,
+    rest: Duration,
     manifests: Documents<Arc<Manifest>>,
     labels: Documents<Labels>,
 }
 
 impl Default for Source {
+    /// A source for which any two looks are enough.
     fn default() -> Self {
-        Self::with_patience(Duration::from_secs(10))
+        Self::new(Duration::ZERO)
     }
 }
 
 impl Source {
-    /// A source that takes reads which failed for so long together as an outage. A file that cannot be read fails at once,
-    /// and keeps nobody from reading the others; a server that is down lets each of them wait.
-    pub fn with_patience(patience: Duration) -> Self {
+    /// A source that takes a version without a manifest for complete when two looks saw the same files with at least `rest`
+    /// between them: looks that events hasten could find the same half of an upload twice.
+    pub fn new(rest: Duration) -> Self {
         Self {
             listing: Vec::new(),
             repository: Repository::default(),
             settled: true,
-            manifests: Documents::new(MOST_MANIFEST, patience),
-            labels: Documents::new(MOST_LABELS, patience),
+            rest,
+            manifests: Documents::new(MOST_MANIFEST, PATIENCE),
+            labels: Documents::new(MOST_LABELS, PATIENCE),
         }
     }
 
@@ -105,7 +112,8 @@ impl Source {
                 Second::Folder(folder) => {
                     let Some(number) = version_number(folder) else { continue };
                     let known = before.as_ref().and_then(|model| model.versions.get(&number));
-                    let version = version::judge((name, number), listed, known, &mut self.manifests, read)?;
+                    let seen = version::Seen { listed, before: known, rest: self.rest };
+                    let version = version::judge((name, number), seen, &mut self.manifests, read)?;
                     settled &= version.settled;
                     model.versions.insert(number, version);
                 }

@@ -56,37 +56,49 @@ impl Cache {
         Ok(false)
     }
 
-    /// Removes what nobody needs, if no fetch is under way that may need it: blobs that no version links to, folders that were
-    /// never finished, and parts that are a day old.
-    pub(super) fn sweep(&self) -> Result<(), CacheError> {
+    /// Removes what nobody needs, if no fetch is under way that may need it: blobs that no version links to (but for those of
+    /// `wanted`), folders that were never finished, and parts that are a day old.
+    pub(super) fn sweep(&self, wanted: &[Wanted<'_>]) -> Result<(), CacheError> {
         let Some(_alone) = Lock::try_exclusive(&self.layout.fetching()).map_err(self.failed())? else { return Ok(()) };
         let _admission = self.admission()?;
+        let needed = contents(wanted);
         let sweep = || {
             for blob in entries(&self.layout.blobs())? {
-                if blob.metadata()?.nlink() == 1 {
+                let is_needed = blob.file_name().to_str().is_some_and(|sha256| needed.contains(sha256));
+                if blob.metadata()?.nlink() == 1 && !is_needed {
                     fs::remove_file(blob.path())?;
                 }
             }
-            for version in entries(&self.layout.versions())? {
-                let name = version.file_name().into_string().unwrap_or_default();
-                match name.strip_suffix(".use") {
-                    Some(digest) if !self.layout.version(digest).exists() => {
-                        Lock::try_exclusive(&version.path())?.map(Lock::remove);
-                    }
-                    None if name.starts_with('.') => fs::remove_dir_all(version.path())?,
-                    _ => {}
-                }
-            }
-            for part in entries(&self.layout.parts())? {
-                // Nobody fetches, hence nobody holds any of the locks.
-                let is_lock = part.file_name().as_encoded_bytes().ends_with(b".lock");
-                if is_lock || age(&part.metadata()?) > LEFTOVER {
-                    fs::remove_file(part.path())?;
-                }
-            }
-            Ok(())
+            self.sweep_versions()?;
+            self.sweep_parts()
         };
         sweep().map_err(self.failed())
+    }
+
+    /// Removes folders that were never finished, and the locks of those that are gone.
+    fn sweep_versions(&self) -> io::Result<()> {
+        for version in entries(&self.layout.versions())? {
+            let name = version.file_name().into_string().unwrap_or_default();
+            match name.strip_suffix(".use") {
+                Some(digest) if !self.layout.version(digest).exists() => {
+                    Lock::try_exclusive(&version.path())?.map(Lock::remove);
+                }
+                None if name.starts_with('.') => fs::remove_dir_all(version.path())?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes parts that nobody goes on with, and locks: nobody fetches, hence nobody holds any.
+    fn sweep_parts(&self) -> io::Result<()> {
+        for part in entries(&self.layout.parts())? {
+            let is_lock = part.file_name().as_encoded_bytes().ends_with(b".lock");
+            if is_lock || age(&part.metadata()?) > LEFTOVER {
+                fs::remove_file(part.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets the contents of listed files that are no longer there.
@@ -141,7 +153,7 @@ impl Cache {
         let files = files_of(&folder);
         self.remove_folder(&folder)?;
         lock.remove();
-        let needed: HashSet<_> = wanted.iter().filter_map(|file| file.sha256.as_deref()).collect();
+        let needed = contents(wanted);
         let mut freed = 0;
         for file in files.iter().filter(|file| !needed.contains(file.sha256.as_str())) {
             let blob = self.layout.blob(&file.sha256);
@@ -155,6 +167,10 @@ impl Cache {
         }
         Ok(Some(freed))
     }
+}
+
+fn contents<'a>(wanted: &'a [Wanted<'_>]) -> HashSet<&'a str> {
+    wanted.iter().filter_map(|file| file.sha256.as_deref()).collect()
 }
 
 fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {

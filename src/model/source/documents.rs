@@ -12,7 +12,7 @@ use crate::store::{Object, StoreError};
 pub struct Documents<T> {
     most: u64,
     read: HashMap<String, Document<T>>,
-    patience: Duration,
+    pub(super) patience: Duration,
     /// Time lost in this look with reads that failed.
     lost: Duration,
 }

@@ -1,6 +1,6 @@
 //! What a look at a repository found.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use crate::{
     codec::{labels::Labels, manifest::Manifest},
@@ -51,6 +51,8 @@ pub struct Version {
     /// Why what is listed now is not, or not yet, the content.
     pub shortfall: Option<Shortfall>,
     pub(super) listed: Vec<Object>,
+    /// Since when the listing says this.
+    pub(super) since: Instant,
     pub(super) settled: bool,
 }
 

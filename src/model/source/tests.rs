@@ -114,7 +114,7 @@ fn without_a_manifest_a_version_counts_when_two_looks_saw_the_same() {
     let mut bucket = Bucket::of(&["iris/1/model.onnx"]);
     let mut source = Source::default();
     let first = bucket.look(&mut source).unwrap();
-    assert!(waits(&version(&first, "iris", 1)).contains("waits for the next look"));
+    assert!(waits(&version(&first, "iris", 1)).contains("waits for another look"));
     bucket.put("iris/1/weights.bin", b"half");
     assert_eq!(available(&bucket.look(&mut source).unwrap(), "iris"), [0; 0]);
     bucket.put("iris/1/weights.bin", b"full");
@@ -123,6 +123,19 @@ fn without_a_manifest_a_version_counts_when_two_looks_saw_the_same() {
     assert_eq!(available(&found, "iris"), [1]);
     assert_eq!(version(&found, "iris", 1).shortfall, None);
     assert_eq!(bucket.reads, [""; 0]);
+}
+
+#[test]
+fn looks_that_follow_each_other_too_soon_do_not_make_a_version_complete() {
+    let mut bucket = Bucket::of(&["iris/1/model.onnx", "spam/1/model.onnx"]);
+    bucket.put("spam/1/manifest.json", manifest(&[("model.onnx", 10)]).as_bytes());
+    let mut source = Source::new(Duration::from_secs(3600));
+    for _ in 0..3 {
+        let repository = bucket.look(&mut source).unwrap();
+        assert_eq!((available(&repository, "iris"), available(&repository, "spam")), (vec![], vec![1]));
+    }
+    source.rest = Duration::ZERO;
+    assert_eq!(available(&bucket.look(&mut source).unwrap(), "iris"), [1]);
 }
 
 #[test]
@@ -198,7 +211,7 @@ fn what_is_uploaded_again_has_another_fingerprint() {
     bucket.put("spam/1/model.onnx", b"0123456789");
     let during = bucket.look(&mut source).unwrap();
     assert_eq!(of(&during, "iris"), of(&first, "iris"), "what was complete stays while other files arrive");
-    assert!(waits(&version(&during, "iris", 1)).contains("next look"));
+    assert!(waits(&version(&during, "iris", 1)).contains("another look"));
     let second = bucket.look(&mut source).unwrap();
     assert_ne!(of(&second, "iris"), of(&first, "iris"));
     assert_eq!(of(&second, "spam"), of(&first, "spam"), "the manifest says that it is the same");
@@ -283,7 +296,8 @@ fn a_small_file_that_cannot_be_read_keeps_nobody_else_waiting_and_is_tried_again
 
 #[test]
 fn an_outage_in_the_middle_of_a_look_changes_nothing_and_what_was_read_is_not_read_again() {
-    let mut source = Source::with_patience(Duration::ZERO);
+    let mut source = Source::default();
+    source.manifests.patience = Duration::ZERO;
     let mut bucket = Bucket::of(&["a/1/model.onnx", "b/1/model.onnx", "c/1/model.onnx"]);
     for model in ["a", "b"] {
         bucket.put(&format!("{model}/1/manifest.json"), manifest(&[("model.onnx", 10)]).as_bytes());

@@ -1,6 +1,10 @@
 //! Whether a version is complete: a manifest, uploaded last, says so; without one, two looks that saw the same do.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sha2::{Digest, Sha256};
 
@@ -19,14 +23,23 @@ use crate::{
 /// So many of the files that a version waits for are named.
 const NAMED: usize = 3;
 
-/// What the `listed` files of a version's folder make, given what was known of it `before`.
+/// What a look saw of a version.
+pub struct Seen<'a> {
+    /// The files of its folder.
+    pub listed: &'a [Object],
+    /// What was known of it before.
+    pub before: Option<&'a Arc<Version>>,
+    /// For how long they must have been the same.
+    pub rest: Duration,
+}
+
+/// What the files of a version's folder make.
 ///
 /// # Errors
 /// If the store fails while the manifest is read.
 pub fn judge(
     (name, number): (&Name, u64),
-    listed: &[Object],
-    before: Option<&Arc<Version>>,
+    Seen { listed, before, rest }: Seen<'_>,
     manifests: &mut Documents<Arc<Manifest>>,
     read: Reader<'_>,
 ) -> Result<Arc<Version>, StoreError> {
@@ -34,10 +47,12 @@ pub fn judge(
     if let Some(known) = same.filter(|known| known.settled) {
         return Ok(Arc::clone(known));
     }
+    let since = same.map_or_else(Instant::now, |same| same.since);
+    let rested = same.is_some() && since.elapsed() >= rest;
     let folder = Folder { prefix: format!("{name}/{number}/"), listed };
     let mut readable = true;
     let found = match folder.find("manifest.json") {
-        None => folder.unchanged(same.is_some()).map(|files| (files, None)),
+        None => folder.unchanged(rested).map(|files| (files, None)),
         Some(object) => match manifests.get(object, read, parse)? {
             Reading::Said(manifest) => folder.named_by(manifest).map(|files| (files, Some(Arc::clone(manifest)))),
             Reading::Wrong(problem) => Err(Shortfall::Problem(problem)),
@@ -48,7 +63,7 @@ pub fn judge(
         },
     };
     // The same files twice and no model among them: the version was deleted, and only remains of it are left.
-    let deleted = same.is_some() && folder.find("model.onnx").is_none();
+    let deleted = rested && folder.find("model.onnx").is_none();
     let kept = || before.and_then(|before| before.content.clone()).filter(|_| !deleted);
     let (content, shortfall, settled) = match found {
         Ok((files, manifest)) => {
@@ -56,9 +71,9 @@ pub fn judge(
             let fingerprint = fingerprint(&files, manifest.as_deref());
             (Some(Arc::new(Content { id, files, manifest, fingerprint })), None, true)
         }
-        Err(shortfall) => (kept(), Some(shortfall), readable && same.is_some()),
+        Err(shortfall) => (kept(), Some(shortfall), readable && rested),
     };
-    Ok(Arc::new(Version { content, shortfall, listed: listed.to_vec(), settled }))
+    Ok(Arc::new(Version { content, shortfall, listed: listed.to_vec(), since, settled }))
 }
 
 /// The listed files of a version.
@@ -74,15 +89,15 @@ impl Folder<'_> {
         self.listed.binary_search_by(|object| object.path.as_str().cmp(&path)).ok().map(|index| &self.listed[index])
     }
 
-    /// All files, if the look before saw the same.
-    fn unchanged(&self, same: bool) -> Result<Vec<Object>, Shortfall> {
+    /// All files, if they have been the same for long enough.
+    fn unchanged(&self, rested: bool) -> Result<Vec<Object>, Shortfall> {
         if self.find("model.onnx").is_none() {
             return Err(Shortfall::Waits("incomplete: waits for `model.onnx`".to_owned()));
         }
-        if same {
+        if rested {
             return Ok(self.listed.to_vec());
         }
-        let why = "incomplete: there is no manifest.json, hence it waits for the next look to find the same files";
+        let why = "incomplete: there is no manifest.json, hence it waits for another look to find the same files";
         Err(Shortfall::Waits(why.to_owned()))
     }
 
