@@ -120,6 +120,35 @@ pub enum VersionChoice {
     Latest,
     /// Exactly this one.
     Number(u64),
+    /// The one that the model's `labels.yaml` gives this label: `stable`, `canary`.
+    Label(Name),
+}
+
+/// What [`is_version_label`] asks for, for a sentence.
+pub const VERSION_LABEL_RULE: &str =
+    "a label begins with a letter, goes on with letters, digits, `-`, `_` or `.`, and is not `latest`";
+
+/// Whether `label` may stand for a version, so that nobody takes it for a number or for `latest`.
+pub fn is_version_label(label: &str) -> bool {
+    label.starts_with(|c: char| c.is_ascii_alphabetic())
+        && label.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+        && label.len() <= LONGEST_LABEL
+        && !label.eq_ignore_ascii_case("latest")
+}
+
+/// The most bytes of a label: enough for a word, little in a log line.
+const LONGEST_LABEL: usize = 64;
+
+impl VersionChoice {
+    /// What people write: `latest`, a number from 1 up, or a label; `None` for anything else.
+    pub fn of(text: &str) -> Option<Self> {
+        match text.parse() {
+            _ if text == "latest" => Some(Self::Latest),
+            Ok(number @ 1..) => Some(Self::Number(number)),
+            _ if is_version_label(text) => Some(Self::Label(text.into())),
+            _ => None,
+        }
+    }
 }
 
 /// One model, as a pipeline or a request names it.
@@ -286,6 +315,17 @@ mod tests {
         }
         for wrong in ["", ".", "..", ".hidden", "a/b", "/etc", "a\\b", "a..b", "a\0", "a\n", &"x".repeat(256)] {
             assert!(!is_model_name(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_the_latest_a_number_or_a_label() {
+        assert_eq!(VersionChoice::of("latest"), Some(VersionChoice::Latest));
+        assert_eq!(VersionChoice::of("12"), Some(VersionChoice::Number(12)));
+        assert_eq!(VersionChoice::of("canary-2.eu_1"), Some(VersionChoice::Label("canary-2.eu_1".into())));
+        let long = "a".repeat(65);
+        for wrong in ["", "0", "-1", "1.5", "3a", "Latest", "a b", "ä", "{request.version}", "a/b", &long] {
+            assert_eq!(VersionChoice::of(wrong), None, "{wrong:?}");
         }
     }
 

@@ -35,7 +35,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("broker", &["codec", "error", "metrics"]),
     ("codec", &["broker", "error", "request", "tensor"]),
     ("steps", &["backend", "error", "request", "tensor"]),
-    ("model", &["backend", "codec", "error", "request", "tensor"]),
+    ("model", &["backend", "codec", "error", "request", "store", "tensor"]),
     ("config", &["backend", "request", "steps", "store", "tensor"]),
     ("metrics", &["error"]),
     ("telemetry", &[]),

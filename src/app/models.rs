@@ -11,6 +11,7 @@ use super::{
 use crate::{
     admin::{ModelState, ModelStatus},
     backend::onnx::SessionOptions,
+    codec::labels::Labels,
     config::{ModelConfig, PipelineConfig, Served, ServerConfig, Settings, SignatureRule, VersionPolicy},
     metrics::{LoadMetrics, ModelMetrics},
     model::{
@@ -18,10 +19,9 @@ use crate::{
         checks::compatible,
         loader::{self, LoadOptions},
         manager::{Manager, State},
-        policy::{self, aspired},
+        policy::{self, Pins, aspired},
         servable::{Servable, ServableId},
     },
-    request::VersionChoice,
     steps::{
         VersionFiles,
         fit::{Candidate, Places},
@@ -85,7 +85,7 @@ fn versions(
     name: &Name,
 ) -> Result<Vec<u64>, StoreError> {
     let policy = policy_of(server.models.versions_of(name));
-    Ok(aspired(&policy, &store.versions(name)?, &pinned(pipelines, name)))
+    Ok(aspired(&policy, &store.versions(name)?, &Labels::new(), &pins(pipelines, name)))
 }
 
 /// The models that the worker should serve and the repository has no version of, one sentence each.
@@ -240,16 +240,16 @@ fn named(
     Ok(names)
 }
 
-/// The versions that pipelines name by number.
-fn pinned(pipelines: &[PipelineConfig], model: &Name) -> Vec<u64> {
-    let version = |(_, predict): (usize, &crate::steps::predict::Config)| {
-        let selector = predict.selector().ok().filter(|selector| selector.may_run(model))?;
-        match selector.version {
-            VersionSelector::Fixed(VersionChoice::Number(number)) => Some(number),
-            _ => None,
+/// The versions that pipelines name by number or by label.
+fn pins(pipelines: &[PipelineConfig], model: &Name) -> Pins {
+    let mut pins = Pins::default();
+    for (_, predict) in pipelines.iter().flat_map(PipelineConfig::predicts) {
+        let Some(selector) = predict.selector().ok().filter(|selector| selector.may_run(model)) else { continue };
+        if let VersionSelector::Fixed(version) = &selector.version {
+            pins.add(version);
         }
-    };
-    pipelines.iter().flat_map(PipelineConfig::predicts).filter_map(version).collect()
+    }
+    pins
 }
 
 fn policy_of(policy: &VersionPolicy) -> policy::VersionPolicy {
@@ -258,6 +258,9 @@ fn policy_of(policy: &VersionPolicy) -> policy::VersionPolicy {
         VersionPolicy::All => policy::VersionPolicy::All,
         VersionPolicy::Specific(versions) => {
             policy::VersionPolicy::Specific(versions.iter().map(|version| version.get()).collect())
+        }
+        VersionPolicy::Labels(labels) => {
+            policy::VersionPolicy::Labels(labels.iter().map(|label| label.as_str().into()).collect())
         }
     }
 }

@@ -127,6 +127,7 @@ fn versions(policy: &VersionPolicy) -> String {
             let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
             format!("versions {}", numbers.join(", "))
         }
+        VersionPolicy::Labels(labels) => format!("labels {}", labels.join(", ")),
     }
 }
 

@@ -29,6 +29,7 @@ pub mod encode;
 pub mod envelope;
 mod groups;
 pub mod json;
+pub mod labels;
 pub mod manifest;
 
 /// The wire formats; a record's content-type chooses one, else its pipeline's `codec:`.

@@ -9,9 +9,12 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::problem::{KeyPath, Problem};
+use super::{
+    problem::{KeyPath, Problem},
+    units::{HumanDuration, HumanSize},
+};
 use crate::{
-    request::{MODEL_NAME_RULE, is_model_name},
+    request::{MODEL_NAME_RULE, VERSION_LABEL_RULE, is_model_name, is_version_label},
     store::{S3Config, S3Store},
     tensor::Name,
 };
@@ -19,7 +22,7 @@ use crate::{
 /// Where models come from and which versions are in service.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-not-built-yet" = ["poll_interval", "cache", "memory"]))]
+#[schemars(extend("x-not-built-yet" = ["memory"]))]
 pub struct ModelsConfig {
     /// Where the models lie, `<repository>/<model>/<version>/model.onnx`: a path (from where the worker is started), `file://…` or
     /// `s3://bucket/prefix`.
@@ -30,7 +33,7 @@ pub struct ModelsConfig {
     /// The models to serve; empty: those that the pipelines name; `["*"]`: all of the repository.
     #[serde(default)]
     pub serve: Vec<String>,
-    /// Which versions of a model are in service: `{latest: n}`, `all` or `{specific: [1, 3]}`.
+    /// Which versions of a model are in service: `{latest: n}`, `all`, `{specific: [1, 3]}` or `{labels: [stable, canary]}`.
     #[serde(default)]
     pub versions: VersionPolicy,
     /// Whether a new version may take other inputs than the one in service, or lack outputs of it.
@@ -39,6 +42,33 @@ pub struct ModelsConfig {
     /// What differs for single models, by name.
     #[serde(default)]
     pub per_model: BTreeMap<String, ModelOverrides>,
+    /// How often the repository is looked at for new, changed and removed versions.
+    #[serde(default = "ten_seconds")]
+    pub poll_interval: HumanDuration,
+    /// Where the versions of a repository on S3 are kept on this machine's disk; a folder's are served where they lie.
+    #[serde(default)]
+    pub cache: CacheConfig,
+}
+
+fn ten_seconds() -> HumanDuration {
+    HumanDuration::from_secs(10)
+}
+
+/// Where the versions of a repository on S3 are kept on this machine's disk.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheConfig {
+    /// The folder; several workers of one machine may share it.
+    pub directory: PathBuf,
+    /// How much may lie there: above it, versions that no worker of this machine serves are removed, the one used longest ago
+    /// first. What is served is never removed, even where it takes more.
+    pub max_size: HumanSize,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { directory: "/var/cache/modelmill".into(), max_size: HumanSize::from_mib(20 << 10) }
+    }
 }
 
 /// What differs for one model.
@@ -72,6 +102,8 @@ pub enum VersionPolicy {
     All,
     /// The versions with these numbers.
     Specific(Vec<NonZeroU64>),
+    /// The versions that these labels of the model's `labels.yaml` name.
+    Labels(Vec<String>),
 }
 
 impl Default for VersionPolicy {
@@ -101,6 +133,8 @@ impl ModelsConfig {
             versions: VersionPolicy::default(),
             signature: SignatureRule::default(),
             per_model: BTreeMap::new(),
+            poll_interval: ten_seconds(),
+            cache: CacheConfig::default(),
         }
     }
 
@@ -149,6 +183,13 @@ impl ModelsConfig {
             problems.extend(model_key_problem(name, &path));
             problems.extend(overrides.versions.as_ref().and_then(|policy| policy.problem(path.key("versions"))));
         }
+        if self.poll_interval.is_zero() {
+            let sentence = "must be longer than 0, or the repository would be looked at without a pause";
+            problems.push(Problem::new(at.key("poll_interval"), sentence));
+        }
+        if self.cache.directory.as_os_str().is_empty() {
+            problems.push(Problem::new(at.key("cache").key("directory"), "is empty: write a folder"));
+        }
         problems
     }
 
@@ -171,14 +212,37 @@ impl ModelsConfig {
 
 impl VersionPolicy {
     fn problem(&self, path: KeyPath) -> Option<Problem> {
-        let Self::Specific(numbers) = self else { return None };
-        let path = path.key("specific");
-        if numbers.is_empty() {
-            return Some(Problem::new(path, "lists no version: write numbers, or `versions: all`"));
+        match self {
+            Self::Specific(numbers) => specific_problem(numbers, path.key("specific")),
+            Self::Labels(labels) => labels_problem(labels, path.key("labels")),
+            Self::Latest(_) | Self::All => None,
         }
-        let twice = numbers.iter().enumerate().find(|(index, number)| numbers[..*index].contains(number));
-        twice.map(|(index, number)| Problem::new(path.index(index), format!("version {number} is listed twice")))
     }
+}
+
+fn specific_problem(numbers: &[NonZeroU64], path: KeyPath) -> Option<Problem> {
+    if numbers.is_empty() {
+        return Some(Problem::new(path, "lists no version: write numbers, or `versions: all`"));
+    }
+    let (index, number) = twice(numbers)?;
+    Some(Problem::new(path.index(index), format!("version {number} is listed twice")))
+}
+
+fn labels_problem(labels: &[String], path: KeyPath) -> Option<Problem> {
+    if labels.is_empty() {
+        return Some(Problem::new(path, "lists no label: write labels of `labels.yaml`, or `versions: all`"));
+    }
+    if let Some(index) = labels.iter().position(|label| !is_version_label(label)) {
+        let sentence = format!("`{}` is no label: {VERSION_LABEL_RULE}", labels[index].escape_debug());
+        return Some(Problem::new(path.index(index), sentence));
+    }
+    let (index, label) = twice(labels)?;
+    Some(Problem::new(path.index(index), format!("the label `{label}` is listed twice")))
+}
+
+/// The first entry that stands further up already.
+fn twice<T: PartialEq>(entries: &[T]) -> Option<(usize, &T)> {
+    entries.iter().enumerate().find(|(index, entry)| entries[..*index].contains(entry))
 }
 
 /// The sentence for a name that cannot be a model's.
@@ -214,6 +278,22 @@ mod tests {
         assert_eq!(models.versions_of("spam"), &VersionPolicy::Latest(NonZeroU32::MIN));
         assert_eq!(models.signature_of("iris"), SignatureRule::Any);
         assert_eq!(models.signature_of("spam"), SignatureRule::Compatible);
+    }
+
+    #[test]
+    fn a_list_of_labels_holds_labels_each_once() {
+        let sentence = |labels: &[&str]| {
+            let versions = VersionPolicy::Labels(labels.iter().map(ToString::to_string).collect());
+            let problems = ModelsConfig { versions, ..ModelsConfig::new("models") }.problems();
+            problems.into_iter().map(|problem| format!("{}: {}", problem.path, problem.sentence)).collect::<Vec<_>>()
+        };
+        assert_eq!(sentence(&["stable", "canary"]), [""; 0]);
+        assert_eq!(
+            sentence(&["a", "latest"]),
+            [format!("models.versions.labels[1]: `latest` is no label: {VERSION_LABEL_RULE}")]
+        );
+        assert_eq!(sentence(&["a", "b", "a"]), ["models.versions.labels[2]: the label `a` is listed twice"]);
+        assert!(sentence(&[])[0].contains("lists no label"));
     }
 
     #[test]

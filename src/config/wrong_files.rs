@@ -72,7 +72,7 @@ delivery: exactly_once
 models:
   repository: gs://models
   s3: {endpoint: 'minio:9000', anonymous: maybe}
-  poll_interval: 10s
+  poll_interval: 0s
   serve: iris
   versions: latest
   per_model: {../x: {versions: {specfic: [1]}}, y: {versions: {specific: [0, x]}}}
@@ -100,7 +100,8 @@ shutdown_timeout: 30
              `s3://bucket/prefix`",
             "server.yaml:12: models.s3.anonymous: expected `true` or `false`, found the text `maybe`",
             "server.yaml:12: models.s3.endpoint: `minio:9000` is no address: write `https://host` or `http://host:port`",
-            "server.yaml:13: models.poll_interval: `poll_interval` is not built yet: remove it",
+            "server.yaml:13: models.poll_interval: must be longer than 0, or the repository would be looked at without a \
+             pause",
             "server.yaml:14: models.serve: expected a list, found the text `iris`; write `[iris]`",
             "server.yaml:15: models.versions: `latest` needs a value: write `latest: …`",
             "server.yaml:16: models.per_model[\"../x\"].versions.specfic: unknown key `specfic`; did you mean \

@@ -49,8 +49,10 @@ impl Manager {
         let names = [Some(&choice.name), choice.fallback.as_ref()];
         let found = names.into_iter().flatten().find_map(|name| Some((name, catalog.models.get(name)?)));
         let Some((name, versions)) = found else { return Err(unknown(no_such_model(choice))) };
-        let state = match choice.version {
-            VersionChoice::Number(number) => versions.get(&number),
+        let state = match &choice.version {
+            VersionChoice::Number(number) => versions.get(number),
+            // Nothing gives labels to the manager yet: there is none of this name.
+            VersionChoice::Label(_) => None,
             VersionChoice::Latest => {
                 let available = versions.values().rev().find(|state| matches!(state, State::Available(_)));
                 available.or_else(|| versions.values().next_back())

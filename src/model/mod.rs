@@ -4,6 +4,7 @@
 //! the [`checks`], [`manager`] holds them and leases them to groups, and the [`batcher`] of each runs rows on its sessions.
 
 pub mod batcher;
+pub mod cache;
 pub mod checks;
 pub mod estimate;
 pub mod loader;
@@ -13,3 +14,4 @@ pub mod policy;
 mod queue;
 mod runner;
 pub mod servable;
+pub mod source;

@@ -25,7 +25,8 @@ const REQUEST_VERSION: &str = "{request.version}";
 pub struct Config {
     /// The model's name in the repository, or a template over the request: `{request.model}`, `churn-{key}`, `{header.tenant}-churn`, `{parameter.NAME}`.
     pub model: String,
-    /// `latest`, a version number, or `{request.version}` to let the request choose.
+    /// `latest`, a version number, a label of the model's `labels.yaml` such as `stable`, or `{request.version}` to let the
+    /// request choose.
     #[serde(default = "latest", deserialize_with = "text_or_number")]
     #[schemars(schema_with = "version_schema")]
     pub version: String,
@@ -56,7 +57,7 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
 }
 
 fn version_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": ["string", "integer"], "examples": ["latest", 3]})
+    schemars::json_schema!({"type": ["string", "integer"], "examples": ["latest", 3, "stable"]})
 }
 
 /// Which model runs.
@@ -198,18 +199,17 @@ impl Config {
     /// Which version runs.
     ///
     /// # Errors
-    /// If `version` is neither `latest` nor a positive number nor the placeholder.
+    /// If `version` is neither `latest` nor a positive number, a label or the placeholder.
     pub fn version(&self) -> Result<VersionSelector, String> {
         match self.version.as_str() {
-            "latest" => Ok(VersionSelector::Fixed(VersionChoice::Latest)),
             REQUEST_VERSION => Ok(VersionSelector::FromRequest),
-            number => match number.parse() {
-                Ok(number @ 1..) => Ok(VersionSelector::Fixed(VersionChoice::Number(number))),
-                _ => Err(format!(
-                    "`version` is `{}`: write `latest`, a number from 1 up, or \"{REQUEST_VERSION}\"",
-                    number.escape_debug()
-                )),
-            },
+            text => VersionChoice::of(text).map(VersionSelector::Fixed).ok_or_else(|| {
+                format!(
+                    "`version` is `{}`: write `latest`, a number from 1 up, a label such as `stable`, \
+                     or \"{REQUEST_VERSION}\"",
+                    text.escape_debug()
+                )
+            }),
         }
     }
 }
@@ -269,6 +269,12 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_the_label_of_a_version() {
+        let selector = config(serde_json::json!({"model": "iris", "version": "stable"})).selector().unwrap();
+        assert_eq!(selector.version, VersionSelector::Fixed(VersionChoice::Label("stable".into())));
+    }
+
+    #[test]
     fn a_request_may_choose_what_the_globs_allow_and_never_a_path() {
         let listed = config(serde_json::json!({"model": "{request.model}", "allow": ["churn-*", "iris"]}));
         let listed = listed.selector().unwrap();
@@ -304,7 +310,7 @@ mod tests {
             [
                 "`model` is `churn-{id}`: there is no place `{id}`; there are `{request.model}`, `{key}`, `{header.NAME}` \
                  and `{parameter.NAME}`",
-                "`version` is `0`: write `latest`, a number from 1 up, or \"{request.version}\"",
+                "`version` is `0`: write `latest`, a number from 1 up, a label such as `stable`, or \"{request.version}\"",
                 "`allow`: `[` is no glob: unclosed character class; missing ']'",
                 "`allow`: an empty glob matches nothing: remove it",
                 &format!("`fallback` is `a/b`: {MODEL_NAME_RULE}"),
