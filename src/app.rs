@@ -33,6 +33,7 @@ use crate::{
 };
 use events::Events;
 use layout::Layout;
+use models::Models;
 use shutdown::Shutdown;
 use tasks::Tasks;
 
@@ -42,9 +43,11 @@ mod events;
 mod layout;
 mod models;
 pub mod online;
+mod opener;
 mod pipelines;
 pub mod shutdown;
 mod tasks;
+mod wanted;
 
 /// What the shutdown keeps back for the commit and the farewell to the group.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -56,6 +59,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(3);
 pub struct App {
     server: ServerConfig,
     worker: Arc<Worker>,
+    _models: Models,
     compute: runtime::Runtime,
     topics: Vec<String>,
     kafka: KafkaSettings,
@@ -94,8 +98,8 @@ impl App {
         let status = Arc::new(Status::new(pipelines::statuses(&pipelines)));
         let admin = AdminServer::start(server.admin.listen, Arc::clone(&status), metrics)?;
         tracing::info!(address = %admin.local_addr(), "admin endpoint");
-        let models = models::load(&server, &pipelines, &layout)?;
-        status.set_models(models::statuses(&models));
+        let models = Models::start(&server, &pipelines, layout, &status, shutdown)?;
+        layout.report(&models.manager.serving());
         let names = TopicNames::of(&pipelines);
         {
             let _runtime = compute.enter();
@@ -108,12 +112,12 @@ impl App {
         let worker = Worker {
             intakes: pipelines::intakes(&pipelines, &names.requests)?,
             pipelines: pipelines::build(&pipelines, &names.outputs),
-            models,
+            models: models.manager.clone(),
             producer,
         };
-        models::report_misfits(&worker);
         let worker = Arc::new(worker);
-        Ok(Self { server, worker, compute, topics: names.requests, kafka, reach, status, admin, started })
+        models.attach(&worker);
+        Ok(Self { server, worker, _models: models, compute, topics: names.requests, kafka, reach, status, admin, started })
     }
 
     /// Where the admin endpoint listens.

@@ -22,7 +22,7 @@
 //! What travels: [`tensor`] (columns), [`request`] (requests, groups, ids), [`error`] (a `RequestError` is answered, a
 //! `WorkerError` stops the worker). Domain types know no Kafka, ONNX or JSON.
 //!
-//! Around it: [`allocator`] sets how memory is given out; [`app`] builds every part and takes them down again, the one place that does; [`config`] reads the two files;
+//! Around it: [`process`] sets how memory is given out and who comes last; [`app`] builds every part and takes them down again, the one place that does; [`config`] reads the two files;
 //! [`model::loader`] and [`store`] bring models in; [`admin`], [`metrics`] and [`telemetry`] are what an operator sees;
 //! [`cli`] has one file for each subcommand.
 //!
@@ -30,7 +30,7 @@
 //! `model → {store, backend}`. `tests/architecture.rs` holds the code to it.
 
 pub mod admin;
-pub mod allocator;
+
 pub mod app;
 pub mod backend;
 pub mod broker;
@@ -40,6 +40,7 @@ pub mod config;
 pub mod error;
 pub mod metrics;
 pub mod model;
+pub mod process;
 pub mod request;
 pub mod steps;
 pub mod store;

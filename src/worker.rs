@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -22,8 +22,11 @@ use crate::{
     },
     error::{ErrorCode, RequestError, WorkerError},
     metrics::{PipelineMetrics, Stage},
-    model::{manager::Manager, servable::Servable},
-    request::{Group, Ids, Request, Route},
+    model::{
+        manager::{Lease, Manager},
+        servable::Servable,
+    },
+    request::{Group, Ids, Request},
     steps::{
         Refusals, VersionFiles,
         program::{Bound, BoundStep, Segment, admit},
@@ -41,16 +44,12 @@ pub struct Pipeline {
     /// Where its answers go.
     pub outlet: Outlet,
     metrics: PipelineMetrics,
-    /// Segments bound to the versions that have served them so far.
-    bound: ArcSwap<HashMap<(usize, usize), Arc<Binding>>>,
+    /// Segments bound to the versions that have served them so far: by segment and the version's serial number.
+    bound: ArcSwap<HashMap<(usize, u64), Binding>>,
 }
 
 /// A segment and a version: either they fit, or the reason why not.
-struct Binding {
-    /// Kept so that the key, its address, stays its own.
-    servable: Arc<Servable>,
-    outcome: Result<Arc<Bound>, RequestError>,
-}
+type Binding = Result<Arc<Bound>, RequestError>;
 
 /// A group's way through a pipeline: for each segment the version that serves it, and its steps.
 type Plan = Vec<(Arc<Servable>, Arc<Bound>)>;
@@ -67,30 +66,29 @@ impl Pipeline {
     /// # Errors
     /// `MODEL_UNAVAILABLE` if the version does not fit the pipeline.
     pub fn bind(&self, segment: usize, servable: &Arc<Servable>) -> Result<Arc<Bound>, RequestError> {
-        let key = (segment, Arc::as_ptr(servable) as usize);
+        let key = (segment, servable.serial);
         if let Some(binding) = self.bound.load().get(&key) {
-            return binding.outcome.clone();
+            return binding.clone();
         }
         let files = VersionFiles { folder: servable.folder.clone() };
-        let outcome = self.segments[segment].bind(&files, &servable.signature).map(Arc::new).map_err(|error| {
+        let binding = self.segments[segment].bind(&files, &servable.signature).map(Arc::new).map_err(|error| {
             let error = servable.id.without_folder(&servable.folder, &error.to_string());
             let why = format!("model `{}` does not fit pipeline `{}`: {error}", servable.id, self.name);
             RequestError::new(ErrorCode::ModelUnavailable, why)
         });
-        let binding = Arc::new(Binding { servable: Arc::clone(servable), outcome: outcome.clone() });
         self.bound.rcu(|bound| {
             let mut bound = HashMap::clone(bound);
-            bound.insert(key, Arc::clone(&binding));
+            bound.insert(key, binding.clone());
             bound
         });
-        outcome
+        binding
     }
 
-    /// Forgets the versions for which `keep` is false.
-    pub fn retain(&self, keep: impl Fn(&Servable) -> bool) {
+    /// Forgets the version with this serial number, which has left. What still uses it keeps its steps.
+    pub fn forget(&self, serial: u64) {
         self.bound.rcu(|bound| {
             let mut bound = HashMap::clone(bound);
-            bound.retain(|_, binding| keep(&binding.servable));
+            bound.retain(|(_, bound), _| *bound != serial);
             bound
         });
     }
@@ -113,13 +111,20 @@ impl Pipeline {
         self.metrics.answered(Some(ErrorCode::ResponseTooLarge), replaced as u64);
     }
 
-    fn plan(&self, route: &Route, models: &Manager) -> Result<Plan, RequestError> {
-        let lease = |(segment, choice)| {
-            let servable = models.lease(choice)?;
+    /// Leases the versions that serve a group, and waits for those that are on their way until nobody of the group can be
+    /// answered in time.
+    async fn plan(&self, group: &Group, models: &Manager) -> Result<Plan, RequestError> {
+        let mut plan = Plan::with_capacity(group.route.models.len());
+        for (segment, choice) in group.route.models.iter().enumerate() {
+            let servable = match models.lease(choice)? {
+                Lease::Ready(servable) => servable,
+                Lease::Waiting(first) => models.wait(choice, first, patience(group)).await?,
+            };
+            servable.usage.note(group.requests.len());
             let bound = self.bind(segment, &servable)?;
-            Ok((servable, bound))
-        };
-        route.models.iter().enumerate().map(lease).collect()
+            plan.push((servable, bound));
+        }
+        Ok(plan)
     }
 }
 
@@ -130,7 +135,7 @@ pub struct Worker {
     /// The pipelines in the order of their routes.
     pub pipelines: Vec<Pipeline>,
     /// The models.
-    pub models: Arc<Manager>,
+    pub models: Manager,
     /// Where answers go.
     pub producer: KafkaProducer,
 }
@@ -162,7 +167,7 @@ impl Worker {
     /// Takes one group through its pipeline and publishes its answers.
     async fn answer(&self, chunk: &Chunk, ids: &Ids, mut group: Group) -> Result<(), WorkerError> {
         let pipeline = &self.pipelines[group.route.pipeline];
-        let plan = pipeline.plan(&group.route, &self.models).and_then(|plan| {
+        let plan = pipeline.plan(&group, &self.models).await.and_then(|plan| {
             let segments: Vec<_> = plan.iter().map(|(_, bound)| Arc::clone(bound)).collect();
             admit(&mut group, &segments).map_err(|why| RequestError::new(ErrorCode::InvalidInput, why))?;
             Ok(plan)
@@ -269,6 +274,13 @@ async fn run(plan: &Plan, group: Group, metrics: &PipelineMetrics) -> Vec<Group>
         groups = next;
     }
     groups
+}
+
+/// How long the last of a group's requests can wait.
+fn patience(group: &Group) -> Duration {
+    let latest = group.requests.iter().map(|request| request.deadline).max().unwrap_or(Request::NO_DEADLINE);
+    let millis = if latest == Request::NO_DEADLINE { i64::from(u32::MAX) } else { latest.saturating_sub(now()) };
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 /// Fails the requests whose time is up, before anything is spent on them.

@@ -14,7 +14,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ModelState, ModelStatus, Snapshot, View, endpoints::code};
+use super::{ModelState, ModelStatus, ModelUsage, Snapshot, View, endpoints::code};
 use crate::backend::TensorSpec;
 
 /// The protocol's name for ONNX files.
@@ -100,7 +100,17 @@ fn metadata(snapshot: &Snapshot, status: &ModelStatus) -> Response {
     if let Some(loaded_at) = status.loaded_at {
         parameters["loaded_at"] = humantime::format_rfc3339_seconds(loaded_at).to_string().into();
     }
-    if status.state != ModelState::Available {
+    if let Some(since) = status.since {
+        parameters["since"] = humantime::format_rfc3339_seconds(since).to_string().into();
+    }
+    if let Some(memory) = status.memory {
+        parameters["memory_bytes"] = memory.into();
+    }
+    if let Some((idle, requests)) = status.usage.as_ref().map(ModelUsage::read) {
+        parameters["requests"] = requests.into();
+        parameters["idle_seconds"] = idle.as_secs().into();
+    }
+    if status.state != ModelState::Available || status.reason.is_some() {
         parameters["reason"] = reason(status).into();
     }
     let body = json!({
@@ -167,7 +177,7 @@ fn index_entry(status: &ModelStatus) -> Value {
 /// The extension's word for a state.
 const fn triton_state(state: ModelState) -> &'static str {
     match state {
-        ModelState::Aspired | ModelState::Failed => "UNAVAILABLE",
+        ModelState::Aspired | ModelState::Unloaded | ModelState::Failed => "UNAVAILABLE",
         ModelState::Loading => "LOADING",
         ModelState::Available => "READY",
         ModelState::Retiring => "UNLOADING",

@@ -3,7 +3,11 @@
 //! Setters are called by the worker where something changes, which is rarely; readers take a [`Snapshot`] without a lock,
 //! so that neither side ever waits for the other.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use arc_swap::ArcSwap;
 
@@ -22,6 +26,8 @@ pub enum ModelState {
     Loading,
     /// It serves.
     Available,
+    /// It is not in memory and is loaded when somebody asks for it.
+    Unloaded,
     /// It finishes what it began and then goes.
     Retiring,
     /// It cannot be served; the reason says why.
@@ -35,6 +41,7 @@ impl ModelState {
             Self::Aspired => "aspired",
             Self::Loading => "loading",
             Self::Available => "available",
+            Self::Unloaded => "unloaded",
             Self::Retiring => "retiring",
             Self::Failed => "failed",
         }
@@ -50,14 +57,42 @@ pub struct ModelStatus {
     pub version: u64,
     /// What it is doing.
     pub state: ModelState,
+    /// Since when it is in that state.
+    pub since: Option<SystemTime>,
     /// Why it is in that state, where that needs saying.
     pub reason: Option<String>,
     /// The digest of the model file, as answers carry it.
     pub digest: Option<String>,
     /// When it began to serve.
     pub loaded_at: Option<SystemTime>,
+    /// Bytes that it takes in memory.
+    pub memory: Option<u64>,
     /// What it takes and gives, once that is known.
     pub signature: Option<Arc<Signature>>,
+    /// Who has used it, while it is in memory.
+    pub usage: Option<ModelUsage>,
+}
+
+/// Who has used a version: asked for when somebody looks, since it changes all the time.
+#[derive(Clone)]
+pub struct ModelUsage(Arc<dyn Fn() -> (Duration, u64) + Send + Sync>);
+
+impl ModelUsage {
+    /// `read` says how long ago it was used last, and how many requests have used it.
+    pub fn new(read: impl Fn() -> (Duration, u64) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// How long ago it was used last, and how many requests have used it.
+    pub fn read(&self) -> (Duration, u64) {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for ModelUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ModelUsage").field(&self.read()).finish()
+    }
 }
 
 /// One pipeline of the worker.
@@ -114,7 +149,8 @@ impl Snapshot {
     }
 
     fn why_unavailable(&self, model: &str) -> Option<String> {
-        if self.versions(model).any(|status| status.state == ModelState::Available) {
+        let is_there = |status: &ModelStatus| matches!(status.state, ModelState::Available | ModelState::Unloaded);
+        if self.versions(model).any(is_there) {
             return None;
         }
         let Some(newest) = self.versions(model).next_back() else {
@@ -124,6 +160,7 @@ impl Snapshot {
             ModelState::Aspired => "waits to be loaded",
             ModelState::Loading => "is being loaded",
             ModelState::Available => "is in service",
+            ModelState::Unloaded => "is not in memory",
             ModelState::Retiring => "is being retired",
             ModelState::Failed => "failed",
         };

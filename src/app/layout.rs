@@ -3,9 +3,9 @@
 //! No thread spins, so threads that have nothing to do cost nothing; but threads that compute, more of them than cores, would
 //! take turns, and beyond a cgroup's CPU limit the kernel stops all of them for the rest of a tenth of a second.
 
-use std::{fs, path::Path, thread::available_parallelism};
+use std::{fs, path::Path, sync::Arc, thread::available_parallelism};
 
-use crate::config::ServerConfig;
+use crate::{config::ServerConfig, model::servable::Servable};
 
 /// What the copies of a model version may have together, by the size of its files, before there are fewer copies than its
 /// share of the cores.
@@ -46,6 +46,14 @@ impl Layout {
         let compute = server.compute.threads.exactly().unwrap_or(cores);
         let [sessions, threads] = [server.inference.sessions, server.inference.threads].map(|auto| auto.exactly());
         Self { cores, compute, sessions, threads }
+    }
+
+    /// One line on all threads that compute.
+    pub fn report(&self, models: &[Arc<Servable>]) {
+        let sessions: usize = models.iter().map(|model| model.sessions).sum();
+        let inference: usize = models.iter().map(|model| model.sessions * model.threads).sum();
+        let Self { cores, compute, .. } = *self;
+        tracing::info!(cores, compute, models = models.len(), sessions, inference, "threads");
     }
 
     /// For a model version whose files have `bytes`, one of `versions`: its share of the cores is for as many copies as

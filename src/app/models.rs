@@ -1,283 +1,287 @@
-//! Loads the models that the worker serves, and says which of them do not fit their pipelines.
+//! The models of a worker, set going: a store, an eye on it, a keeper, and loader threads.
+//!
+//! Everything is in place and the first look's models are loaded before the first request is taken; from then on it goes by
+//! itself. What becomes of versions is told to the admin endpoint, to the metrics and the log.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::{Builder, JoinHandle},
+    time::{Duration, Instant},
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use parking_lot::Mutex;
 
 use super::{
     checks,
-    layout::{self, Layout, Sessions},
+    layout::Layout,
+    opener::{self, Pipelines, WorkerOpener},
+    shutdown::Shutdown,
+    wanted::Chooser,
 };
 use crate::{
-    admin::{ModelState, ModelStatus},
-    backend::onnx::SessionOptions,
-    codec::labels::Labels,
-    config::{ModelConfig, PipelineConfig, Served, ServerConfig, Settings, SignatureRule, VersionPolicy},
-    metrics::{LoadMetrics, ModelMetrics},
+    admin::{ModelState, ModelStatus, ModelUsage, Status},
+    config::{PipelineConfig, ServerConfig, Settings},
+    metrics::RepositoryMetrics,
     model::{
-        batcher::{BatchOptions, Observer, Run},
-        checks::compatible,
-        loader::{self, LoadOptions},
-        manager::{Manager, State},
-        policy::{self, Pins, aspired},
+        cache::{Cache, CacheOptions},
+        keeper::{Keeper, MemoryOptions, Message, Observer, State, VersionStatus, Wanted},
+        loading::{Files, LoaderThreads},
+        manager::Manager,
         servable::{Servable, ServableId},
+        source::{Repository, Source},
+        watcher::{Poker, REST, Watcher},
     },
-    steps::{
-        VersionFiles,
-        fit::{Candidate, Places},
-        predict::{ModelSelector, VersionSelector},
-    },
-    store::{LocalStore, StoreError},
+    store::{self, Store, StoreError},
     tensor::Name,
     worker::Worker,
 };
 
-/// Loads every version that should be in service, its sessions as `layout` has it. A model that cannot be loaded stops nothing.
-pub fn load(server: &ServerConfig, pipelines: &[PipelineConfig], layout: &Layout) -> anyhow::Result<Arc<Manager>> {
-    let store = LocalStore::open(&server.models.repository)?;
-    let mut aspired = Vec::new();
-    for name in served(server, pipelines, &store)? {
-        let versions = versions(server, pipelines, &store, &name)?;
-        if versions.is_empty() {
-            tracing::error!(
-                model = &*name,
-                "no version of this model is in the repository; its requests are answered with UNKNOWN_MODEL"
-            );
-        }
-        for version in versions {
-            let id = ServableId { name: name.clone(), version };
-            aspired.extend(store.version_folder(&name, version).map(|folder| (id, folder)));
-        }
-    }
-    let (manager, mut threads) = (Arc::new(Manager::default()), Vec::new());
-    let places = checks::places(pipelines);
-    let mut serving: Option<Arc<Servable>> = None;
-    // Versions of a model stand together and ascend: each is held against the one before, which clients know.
-    for (id, folder) in &aspired {
-        serving = serving.filter(|serving| serving.id.name == id.name);
-        let sessions = layout.sessions(layout::bytes_in(folder), aspired.len());
-        threads.push(sessions);
-        let must_fit =
-            MustFit { places: &places, rule: server.models.signature_of(&id.name), serving: serving.as_deref() };
-        let state = load_one(id, folder, load_options(id, server, sessions), &must_fit);
-        if let State::Available(servable) = &state {
-            serving = Some(Arc::clone(servable));
-        }
-        manager.set(id, state);
-    }
-    report(layout, &threads);
-    Ok(manager)
+/// How often a store that cannot be reached at the start is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long an outage goes on before the log repeats it.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// The models, as long as this is held.
+pub struct Models {
+    /// Where groups lease versions.
+    pub manager: Manager,
+    /// Hastens the next look at the repository.
+    pub poker: Poker,
+    pipelines: Pipelines,
+    _keeper: KeeperThread,
 }
 
-/// One line on all threads that compute.
-fn report(layout: &Layout, models: &[Sessions]) {
-    let sessions: usize = models.iter().map(|sessions| sessions.count).sum();
-    let inference: usize = models.iter().map(|sessions| sessions.count * sessions.threads).sum();
-    let Layout { cores, compute, .. } = *layout;
-    tracing::info!(cores, compute, models = models.len(), sessions, inference, "threads");
+impl Models {
+    /// Sets everything going and waits until the models of the first look are loaded, or cannot be: that stops nothing.
+    /// A store that cannot be reached is waited for, unless a stop is asked for.
+    ///
+    /// # Errors
+    /// If there is no such repository, it refuses us, or the disk cache cannot be used.
+    pub fn start(
+        server: &ServerConfig,
+        pipelines: &[PipelineConfig],
+        layout: Layout,
+        status: &Arc<Status>,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Self> {
+        let store = store::open(&server.models.repository, &server.models.s3)?;
+        let chooser = Chooser::new(&server.models, pipelines)?;
+        let (inbox, messages) = mpsc::channel();
+        let manager = Manager::new(inbox);
+        let (versions, bound) = (Arc::new(AtomicUsize::new(1)), Pipelines::default());
+        let opener = WorkerOpener {
+            server: server.clone(),
+            places: checks::places(pipelines),
+            layout,
+            versions: Arc::clone(&versions),
+            pipelines: Arc::clone(&bound),
+        };
+        let loader = LoaderThreads::start(files(server, &store)?, Box::new(opener), manager.clone())
+            .context("threads to load models cannot be started")?;
+        let follower = Follower { status: Arc::clone(status), pipelines: Arc::clone(&bound) };
+        let keeper = Keeper::new(memory(server), manager.clone(), Box::new(loader), Box::new(follower));
+        let keeper = Builder::new().name("models".to_owned()).spawn(move || keeper.run(&messages))?;
+        let keeper = KeeperThread { manager: manager.clone(), thread: Some(keeper) };
+        let choose = Box::new(choose(chooser, versions));
+        let mut watcher = Watcher::new(Arc::clone(&store), choose, Box::new(look_observer()), manager.clone());
+        first_look(&mut watcher, &*store, shutdown)?;
+        wait_until_settled(&manager, shutdown);
+        let poker = watcher
+            .start(server.models.poll_interval.into())
+            .context("a thread to watch the repository cannot be started")?;
+        Ok(Self { manager, poker, pipelines: bound, _keeper: keeper })
+    }
+
+    /// Has the pipelines of `worker` ready for every version before it serves, from now on.
+    pub fn attach(&self, worker: &Arc<Worker>) {
+        // There is one worker.
+        drop(self.pipelines.set(Arc::downgrade(worker)));
+        self.manager.serving().iter().for_each(|servable| opener::bind(worker, servable));
+    }
 }
 
-/// The versions of a model that should be in service.
-fn versions(
-    server: &ServerConfig,
-    pipelines: &[PipelineConfig],
-    store: &LocalStore,
-    name: &Name,
-) -> Result<Vec<u64>, StoreError> {
-    let policy = policy_of(server.models.versions_of(name));
-    Ok(aspired(&policy, &store.versions(name)?, &Labels::new(), &pins(pipelines, name)))
+/// The keeper's thread, which ends with this.
+struct KeeperThread {
+    manager: Manager,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for KeeperThread {
+    fn drop(&mut self) {
+        self.manager.tell(Message::Stop);
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+fn memory(server: &ServerConfig) -> MemoryOptions {
+    let memory = &server.models.memory;
+    MemoryOptions {
+        budget: memory.budget.map(|budget| budget.bytes() as u64),
+        idle_timeout: memory.idle_timeout.map(Duration::from),
+    }
+}
+
+/// Chooses versions, counts them, and says of which models there are none.
+fn choose(chooser: Chooser, versions: Arc<AtomicUsize>) -> impl Fn(&Repository) -> BTreeMap<Name, Wanted> {
+    let reported = Mutex::new(Vec::new());
+    move |repository| {
+        let wanted = chooser.wanted(repository);
+        versions.store(wanted.values().map(|wanted| wanted.contents.len()).sum(), Ordering::Relaxed);
+        report(&chooser, repository, &mut reported.lock());
+        wanted
+    }
+}
+
+fn wait_until_settled(manager: &Manager, shutdown: &Shutdown) {
+    let (reply, settled) = mpsc::channel();
+    manager.tell(Message::Settled(reply));
+    while !shutdown.is_requested() && settled.recv_timeout(AGAIN) == Err(mpsc::RecvTimeoutError::Timeout) {}
+}
+
+/// Where the files of versions are: in the repository's own folder, or in the disk cache.
+fn files(server: &ServerConfig, store: &Arc<dyn Store>) -> anyhow::Result<Files> {
+    if let Some(folder) = store.folder() {
+        // A folder that is not there now is a mistake in the file; later on, it is an outage.
+        if !folder.is_dir() {
+            bail!("the model repository `{}` is no folder: create it, or set `models.repository`", folder.display());
+        }
+        return Ok(Files::InPlace(folder.to_owned()));
+    }
+    let cache = &server.models.cache;
+    let options = CacheOptions {
+        directory: cache.directory.clone(),
+        max_size: cache.max_size.bytes() as u64,
+        repository: server.models.repository.clone(),
+    };
+    Ok(Files::Cached(Cache::open(options)?, Arc::clone(store)))
+}
+
+/// Looks at the repository until that succeeds.
+fn first_look(watcher: &mut Watcher, store: &dyn Store, shutdown: &Shutdown) -> anyhow::Result<()> {
+    loop {
+        match watcher.first_look() {
+            Ok(()) => return Ok(()),
+            Err(StoreError::Unreachable(_)) if store.folder().is_none() && !shutdown.is_requested() => {
+                std::thread::sleep(AGAIN);
+            }
+            Err(error) => return Err(error).context("the models of the repository cannot be listed"),
+        }
+    }
+}
+
+/// Says once of each model that it has no version to serve.
+fn report(chooser: &Chooser, repository: &Repository, reported: &mut Vec<String>) {
+    let absent = chooser.absent(repository);
+    for sentence in absent.iter().filter(|sentence| !reported.contains(sentence)) {
+        tracing::error!("{sentence}; its requests are answered with UNKNOWN_MODEL");
+    }
+    *reported = absent;
+}
+
+/// Tells an outage of the store once, and then from time to time.
+fn look_observer() -> impl FnMut(Result<Duration, &StoreError>) + Send {
+    let (metrics, mut outage) = (RepositoryMetrics::new(), None::<(Instant, Instant)>);
+    move |look| {
+        metrics.looked(look.as_ref().ok().copied());
+        let now = Instant::now();
+        match (look, &mut outage) {
+            (Ok(_), Some((since, _))) => {
+                tracing::info!(outage = ?since.elapsed(), "the model repository answers again");
+                outage = None;
+            }
+            (Ok(_), None) => {}
+            (Err(error), Some((since, told))) => {
+                if told.elapsed() >= REMINDER {
+                    *told = now;
+                    tracing::warn!(outage = ?since.elapsed(), %error, "the model repository still cannot be looked at");
+                }
+            }
+            (Err(error), None) => {
+                outage = Some((now, now));
+                tracing::warn!(%error, "the model repository cannot be looked at; what serves goes on");
+            }
+        }
+    }
 }
 
 /// The models that the worker should serve and the repository has no version of, one sentence each.
-pub fn absent(settings: &Settings, store: &LocalStore) -> Vec<String> {
+pub fn absent(settings: &Settings) -> Vec<String> {
     let Settings { server, pipelines } = settings;
-    let names = match served(server, pipelines, store) {
-        Ok(names) => names,
-        Err(error) => return vec![format!("{error:#}")],
+    let looked = || -> anyhow::Result<Vec<String>> {
+        let store = store::open(&server.models.repository, &server.models.s3)?;
+        let mut source = Source::new(REST);
+        let mut look = || source.look(store.list()?, &mut |object, most| store.read(&object.path, most));
+        look()?;
+        std::thread::sleep(REST);
+        Ok(Chooser::new(&server.models, pipelines)?.absent(&look()?))
     };
-    let sentence = |name: Name| match versions(server, pipelines, store, &name) {
-        Ok(versions) if versions.is_empty() => Some(format!(
-            "model `{name}` has no version to serve in `{0}`; put one at {0}/{name}/1/model.onnx",
-            server.models.repository
-        )),
-        Ok(_) => None,
-        Err(error) => Some(format!("{:#}", anyhow::Error::from(error))),
-    };
-    names.into_iter().filter_map(sentence).collect()
+    looked().unwrap_or_else(|error| vec![format!("{error:#}")])
 }
 
-/// What a version is held against besides itself.
-struct MustFit<'a> {
-    places: &'a Places,
-    rule: SignatureRule,
-    serving: Option<&'a Servable>,
+/// Tells what becomes of versions.
+struct Follower {
+    status: Arc<Status>,
+    pipelines: Pipelines,
 }
 
-impl MustFit<'_> {
-    fn check(&self, servable: &Servable) -> Result<(), String> {
-        if let (Some(serving), SignatureRule::Compatible) = (self.serving, self.rule) {
-            compatible(&serving.signature, &servable.signature)?;
-        }
-        let files = VersionFiles { folder: servable.folder.clone() };
-        let theirs = self.serving.map(|serving| (&serving.signature, VersionFiles { folder: serving.folder.clone() }));
-        let serving = theirs.as_ref().map(|(signature, files)| Candidate { signature, files });
-        self.places.check(&servable.id.name, Candidate { signature: &servable.signature, files: &files }, serving)
-    }
-}
-
-fn load_one(
-    id: &ServableId,
-    folder: &Path,
-    options: impl FnOnce(ModelConfig) -> LoadOptions,
-    must_fit: &MustFit<'_>,
-) -> State {
-    let (started, metrics) = (Instant::now(), LoadMetrics::new(&id.name));
-    let loaded = ModelConfig::read(folder).and_then(|model| {
-        let options = options(model);
-        let servable = loader::load(id.clone(), folder, &options, observer(id)).map_err(|error| error.to_string())?;
-        must_fit.check(&servable)?;
-        Ok((servable, options))
-    });
-    match loaded {
-        Ok((servable, options)) => {
-            metrics.loaded(started.elapsed());
-            let batching = servable.batching.reason.as_str();
-            let (sessions, threads) = (options.sessions, options.session.threads);
-            let (digest, took) = (servable.digest.as_str(), started.elapsed());
-            tracing::info!(model = %id, digest, batching, sessions, threads, ?took, "model loaded");
-            State::Available(Arc::new(servable))
-        }
-        Err(error) => {
-            metrics.failed();
-            tracing::error!(model = %id, error, "this model version cannot be served; its requests are answered with MODEL_UNAVAILABLE");
-            State::Failed(id.without_folder(folder, &error).into())
+impl Observer for Follower {
+    fn retired(&self, servable: &Arc<Servable>) {
+        if let Some(worker) = self.pipelines.get().and_then(std::sync::Weak::upgrade) {
+            worker.pipelines.iter().for_each(|pipeline| pipeline.forget(servable.serial));
         }
     }
-}
 
-fn load_options(id: &ServableId, server: &ServerConfig, sessions: Sessions) -> impl FnOnce(ModelConfig) -> LoadOptions {
-    let bounds = server.batching.bounds_of(&id.name);
-    move |model| LoadOptions {
-        checks: checks::options(&model),
-        sessions: sessions.count,
-        session: SessionOptions { threads: sessions.threads, optimization: model.optimization },
-        batching: model.batching,
-        batch: BatchOptions {
-            max_batch_size: bounds.max_batch_size.get(),
-            target_run_time: bounds.target_run_time,
-            max_queue_delay: bounds.max_queue_delay,
-        },
-    }
-}
-
-/// What the batcher's runs say to the metrics.
-fn observer(id: &ServableId) -> Observer {
-    let metrics = ModelMetrics::new(&id.name, id.version);
-    Arc::new(move |run: Run| {
-        metrics.ran(run.rows, run.time);
-        metrics.queued(run.queued);
-        metrics.waiting(run.waiting);
-        metrics.learnt(run.row_cost, run.limit);
-        if run.failed {
-            metrics.failed();
-        }
-    })
-}
-
-/// Every version as the admin endpoint shows it.
-pub fn statuses(manager: &Manager) -> Vec<ModelStatus> {
-    let status = |(id, state): (ServableId, State)| match state {
-        State::Available(servable) => ModelStatus {
-            name: id.name,
-            version: id.version,
-            state: ModelState::Available,
-            reason: None,
-            digest: Some(servable.digest.clone()),
-            loaded_at: Some(servable.since),
-            signature: Some(Arc::new(servable.signature.clone())),
-        },
-        State::Failed(reason) => ModelStatus {
-            name: id.name,
-            version: id.version,
-            state: ModelState::Failed,
-            reason: Some(reason.to_string()),
-            digest: None,
-            loaded_at: None,
-            signature: None,
-        },
-    };
-    manager.states().into_iter().map(status).collect()
-}
-
-/// The models that the server file names, else those that the pipelines name.
-fn served(server: &ServerConfig, pipelines: &[PipelineConfig], store: &LocalStore) -> anyhow::Result<BTreeSet<Name>> {
-    let all = || -> anyhow::Result<BTreeSet<Name>> {
-        let names = store.models().context("the models of the repository cannot be listed")?;
-        Ok(names.into_iter().map(Name::from).collect())
-    };
-    match server.models.served() {
-        // A model that a pipeline names and the repository lacks is to be told before its first request.
-        Served::All => Ok(all()?.union(&named(pipelines, all)?).cloned().collect()),
-        Served::Only(names) => Ok(names.into_iter().collect()),
-        Served::Named => named(pipelines, all),
-    }
-}
-
-/// The models that pipelines name; of those whose requests choose, all of the repository that may come of it, and the one
-/// that takes over for the others.
-fn named(
-    pipelines: &[PipelineConfig],
-    all: impl Fn() -> anyhow::Result<BTreeSet<Name>>,
-) -> anyhow::Result<BTreeSet<Name>> {
-    let mut names = BTreeSet::new();
-    for (_, predict) in pipelines.iter().flat_map(PipelineConfig::predicts) {
-        let selector = predict.selector().map_err(|problems| anyhow::anyhow!(problems.join("; ")))?;
-        names.extend(selector.needed().cloned());
-        if let ModelSelector::Template(_) = selector.model {
-            names.extend(all()?.into_iter().filter(|name| selector.may_run(name)));
-        }
-    }
-    Ok(names)
-}
-
-/// The versions that pipelines name by number or by label.
-fn pins(pipelines: &[PipelineConfig], model: &Name) -> Pins {
-    let mut pins = Pins::default();
-    for (_, predict) in pipelines.iter().flat_map(PipelineConfig::predicts) {
-        let Some(selector) = predict.selector().ok().filter(|selector| selector.may_run(model)) else { continue };
-        if let VersionSelector::Fixed(version) = &selector.version {
-            pins.add(version);
-        }
-    }
-    pins
-}
-
-fn policy_of(policy: &VersionPolicy) -> policy::VersionPolicy {
-    match policy {
-        VersionPolicy::Latest(count) => policy::VersionPolicy::Latest(count.get() as usize),
-        VersionPolicy::All => policy::VersionPolicy::All,
-        VersionPolicy::Specific(versions) => {
-            policy::VersionPolicy::Specific(versions.iter().map(|version| version.get()).collect())
-        }
-        VersionPolicy::Labels(labels) => {
-            policy::VersionPolicy::Labels(labels.iter().map(|label| label.as_str().into()).collect())
-        }
-    }
-}
-
-/// Binds every loaded version to the pipelines that name its model, so that a wrong column name or a missing file is known
-/// before the first request.
-pub fn report_misfits(worker: &Worker) {
-    for (id, state) in worker.models.states() {
-        let State::Available(servable) = state else { continue };
-        for pipeline in &worker.pipelines {
-            for (index, segment) in pipeline.segments.iter().enumerate() {
-                let needed = segment.predict.selector().ok().and_then(|selector| selector.needed().cloned());
-                let names_it = needed.is_some_and(|name| name == id.name);
-                if names_it && let Err(error) = pipeline.bind(index, &servable) {
-                    tracing::error!(pipeline = pipeline.name, model = %id, "{}", error.message());
-                }
+    fn changed(&self, id: &ServableId, status: Option<&VersionStatus>) {
+        match status {
+            Some(status) => {
+                let (state, reason) = (state_of(status.state).as_str(), status.reason.as_deref().unwrap_or_default());
+                tracing::debug!(model = %id, state, reason, "model version");
             }
+            None => tracing::info!(model = %id, "the version is no longer in the repository, and has left"),
         }
+    }
+
+    fn all(&self, versions: Vec<VersionStatus>) {
+        self.status.set_models(versions.into_iter().map(status_of).collect());
+    }
+}
+
+fn state_of(state: State) -> ModelState {
+    match state {
+        State::Aspired => ModelState::Aspired,
+        State::Loading => ModelState::Loading,
+        State::Available => ModelState::Available,
+        State::Unloaded => ModelState::Unloaded,
+        State::Retiring => ModelState::Retiring,
+        State::Failed => ModelState::Failed,
+    }
+}
+
+/// Who has used a version, for whoever asks.
+fn usage(servable: &Servable) -> ModelUsage {
+    let usage = Arc::clone(&servable.usage);
+    ModelUsage::new(move || (usage.idle(), usage.requests()))
+}
+
+fn status_of(status: VersionStatus) -> ModelStatus {
+    let VersionStatus { id, state, since, reason, servable } = status;
+    ModelStatus {
+        name: id.name,
+        version: id.version,
+        state: state_of(state),
+        since: Some(since),
+        reason: reason.map(|reason| reason.to_string()),
+        digest: servable.as_ref().map(|servable| servable.digest.clone()),
+        loaded_at: servable.as_ref().map(|servable| servable.since),
+        memory: servable.as_ref().map(|servable| servable.memory),
+        signature: servable.as_ref().map(|servable| Arc::new(servable.signature.clone())),
+        usage: servable.map(|servable| usage(&servable)),
     }
 }

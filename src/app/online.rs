@@ -1,7 +1,7 @@
 //! A look at what a worker would meet: the broker, its topics, the repository. Nothing is started, created or changed.
 
 use super::{TopicNames, creation, kafka_settings, models};
-use crate::{broker::kafka::topics, config::Settings, store::LocalStore};
+use crate::{broker::kafka::topics, config::Settings};
 
 /// What is missing, one sentence each; empty if a worker would find everything. Blocks for some seconds if nobody answers.
 pub fn look(settings: &Settings) -> Vec<String> {
@@ -13,9 +13,6 @@ pub fn look(settings: &Settings) -> Vec<String> {
         Err(topics::TopicError::Missing(_)) if creation(&settings.server).is_some() => {}
         Err(error) => missing.push(error.to_string()),
     }
-    match LocalStore::open(&settings.server.models.repository) {
-        Ok(store) => missing.extend(models::absent(settings, &store)),
-        Err(error) => missing.push(format!("{:#}", anyhow::Error::from(error))),
-    }
+    missing.extend(models::absent(settings));
     missing
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{ConfigArgs, RuntimeArgs, signals};
 use crate::{
-    allocator,
+    process,
     app::{App, Ended, shutdown::Shutdown},
     backend::onnx,
     metrics,
@@ -36,7 +36,7 @@ pub struct WorkerArgs {
 /// # Errors
 /// What keeps it from starting, or made it stop.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    allocator::tune(std::thread::available_parallelism().map_or(1, usize::from));
+    process::tune(std::thread::available_parallelism().map_or(1, usize::from));
     let settings = args.config.load()?;
     onnx::init(args.runtime.onnxruntime.as_deref())?;
     let shutdown = Shutdown::default();

@@ -14,7 +14,7 @@ pub use batching::{BatchBounds, BatchingConfig, BatchingOverrides};
 pub use headers::HeaderNames;
 pub use kafka::{CreateTopics, KafkaConfig, Property};
 pub use model::{GoldenConfig, ModelConfig, WarmUpConfig};
-pub use models::{CacheConfig, ModelOverrides, ModelsConfig, Served, SignatureRule, VersionPolicy};
+pub use models::{CacheConfig, MemoryConfig, ModelOverrides, ModelsConfig, Served, SignatureRule, VersionPolicy};
 pub use pipeline::{Codec, HeaderPolicy, InputConfig, OutputConfig, PipelineConfig, step_name};
 pub use problem::{ConfigErrors, FileProblem, KeyPath, Problem, Segment};
 pub use schema::{pipeline_schema, server_schema};

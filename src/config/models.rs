@@ -22,7 +22,6 @@ use crate::{
 /// Where models come from and which versions are in service.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-not-built-yet" = ["memory"]))]
 pub struct ModelsConfig {
     /// Where the models lie, `<repository>/<model>/<version>/model.onnx`: a path (from where the worker is started), `file://…` or
     /// `s3://bucket/prefix`.
@@ -48,6 +47,9 @@ pub struct ModelsConfig {
     /// Where the versions of a repository on S3 are kept on this machine's disk; a folder's are served where they lie.
     #[serde(default)]
     pub cache: CacheConfig,
+    /// How much memory models may take.
+    #[serde(default)]
+    pub memory: MemoryConfig,
 }
 
 fn ten_seconds() -> HumanDuration {
@@ -69,6 +71,17 @@ impl Default for CacheConfig {
     fn default() -> Self {
         Self { directory: "/var/cache/modelmill".into(), max_size: HumanSize::from_mib(20 << 10) }
     }
+}
+
+/// How much memory models may take.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemoryConfig {
+    /// What all models may take together: above it, those used longest ago leave memory, and come back when somebody asks for
+    /// them. `null`: no bound.
+    pub budget: Option<HumanSize>,
+    /// A model that nobody has used for so long leaves memory, and comes back when somebody asks for it. `null`: it stays.
+    pub idle_timeout: Option<HumanDuration>,
 }
 
 /// What differs for one model.
@@ -135,6 +148,7 @@ impl ModelsConfig {
             per_model: BTreeMap::new(),
             poll_interval: ten_seconds(),
             cache: CacheConfig::default(),
+            memory: MemoryConfig::default(),
         }
     }
 
@@ -186,6 +200,13 @@ impl ModelsConfig {
         if self.poll_interval.is_zero() {
             let sentence = "must be longer than 0, or the repository would be looked at without a pause";
             problems.push(Problem::new(at.key("poll_interval"), sentence));
+        }
+        let memory = at.key("memory");
+        if self.memory.budget.is_some_and(|budget| budget.bytes() == 0) {
+            problems.push(Problem::new(memory.key("budget"), "must be more than 0, or no model could be loaded"));
+        }
+        if self.memory.idle_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            problems.push(Problem::new(memory.key("idle_timeout"), "must be longer than 0, or every model would leave at once"));
         }
         if self.cache.directory.as_os_str().is_empty() {
             problems.push(Problem::new(at.key("cache").key("directory"), "is empty: write a folder"));

@@ -117,11 +117,15 @@ catalogue! {
     BATCH_TARGET: Kind::Gauge, "modelmill_batch_target_rows", ["model", "version"], "rows",
         "How many rows the batcher aims at for a run, so that it stays near target_run_time.";
     MODEL_STATE: Kind::Gauge, "modelmill_model_version_state", ["model", "version", "state"], "1",
-        "1 for the state that a model version is in (aspired, loading, available, retiring or failed), 0 for one it has left.";
+        "1 for the state that a model version is in (aspired, loading, available, unloaded, retiring or failed), 0 for one it has left.";
     MODEL_LOAD_DURATION: LOADING, "modelmill_model_load_duration_seconds", ["model"], "seconds",
         "Time from the start of a load to a version that may serve: fetch, session, checks and warm-up.";
     MODEL_LOAD_FAILURES: Kind::Counter, "modelmill_model_load_failures_total", ["model"], "loads",
         "Versions that could not be loaded; the version in service, if any, goes on.";
+    REPOSITORY_LOOK_DURATION: LOADING, "modelmill_repository_look_duration_seconds", [], "seconds",
+        "How long each look at the model repository took: a listing, and the manifests that are new.";
+    REPOSITORY_LOOK_FAILURES: Kind::Counter, "modelmill_repository_look_failures_total", [], "looks",
+        "Looks at the model repository that failed; what serves goes on.";
 
     IN_FLIGHT_BYTES: Kind::Gauge, "modelmill_in_flight_bytes", [], "bytes",
         "Bytes of the messages that were consumed and are not yet answered.";

@@ -90,6 +90,37 @@ impl LoadMetrics {
     }
 }
 
+/// How looks at the repository go.
+#[derive(Debug)]
+pub struct RepositoryMetrics {
+    duration: Histogram,
+    failures: Counter,
+}
+
+impl Default for RepositoryMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RepositoryMetrics {
+    /// The series of this process.
+    pub fn new() -> Self {
+        Self {
+            duration: histogram(&catalogue::REPOSITORY_LOOK_DURATION, &[]),
+            failures: counter(&catalogue::REPOSITORY_LOOK_FAILURES, &[]),
+        }
+    }
+
+    /// A look took so long, or failed.
+    pub fn looked(&self, took: Option<Duration>) {
+        match took {
+            Some(took) => self.duration.record(took.as_secs_f64()),
+            None => self.failures.increment(1),
+        }
+    }
+}
+
 /// Model, version and state.
 type Shown = (String, u64, &'static str);
 

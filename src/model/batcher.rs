@@ -13,6 +13,7 @@
 use std::{
     ops::Range,
     sync::Arc,
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -104,7 +105,10 @@ pub struct Done {
 }
 
 /// The queue in front of the sessions of one model version.
-pub struct Batcher(Arc<Sessions>);
+pub struct Batcher {
+    sessions: Arc<Sessions>,
+    threads: Vec<JoinHandle<()>>,
+}
 
 /// What callers and the sessions' threads share.
 struct Sessions {
@@ -127,20 +131,29 @@ impl Batcher {
     ) -> std::io::Result<Self> {
         let threads = sessions.len();
         let runners = sessions.into_iter().map(|session| Runner::new(session, axis)).collect();
-        let batcher = Self(Arc::new(Sessions {
+        let sessions = Arc::new(Sessions {
             queue: Queue::new(runners, options.max_queue_delay),
             pace: Pace::new(options.max_batch_size, options.target_run_time),
             observer,
-        }));
+        });
+        let mut batcher = Self { sessions, threads: Vec::new() };
         for _ in 0..threads {
-            let sessions = Arc::clone(&batcher.0);
-            std::thread::Builder::new().name(format!("session-{name}")).spawn(move || {
+            let sessions = Arc::clone(&batcher.sessions);
+            let thread = std::thread::Builder::new().name(format!("session-{name}")).spawn(move || {
                 while let Some((batch, mut runner)) = sessions.queue.next(|| sessions.pace.limit()) {
                     sessions.run(&mut runner, batch);
                 }
             })?;
+            batcher.threads.push(thread);
         }
         Ok(batcher)
+    }
+
+    /// Ends the sessions: finishes what waits, and comes back when nothing is left of them.
+    pub fn stop(mut self) {
+        self.sessions.queue.close();
+        // A thread that panicked has nothing left to finish.
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 
     /// Runs the rows of a group.
@@ -148,9 +161,9 @@ impl Batcher {
         let rows = work.total_rows();
         let (reply, done) = oneshot::channel();
         let job = Job::new(work, reply);
-        match self.0.idle_for(rows) {
-            Some(mut runner) => Batch::all_of(job, self.limit()).for_each(|batch| self.0.run(&mut runner, batch)),
-            None => self.0.queue.push(job),
+        match self.sessions.idle_for(rows) {
+            Some(mut runner) => Batch::all_of(job, self.limit()).for_each(|batch| self.sessions.run(&mut runner, batch)),
+            None => self.sessions.queue.push(job),
         }
         done.await.unwrap_or_else(|_| {
             let error = RequestError::new(ErrorCode::Internal, "the model's session ended before it answered");
@@ -160,7 +173,7 @@ impl Batcher {
 
     /// The most rows that a run has at present.
     pub fn limit(&self) -> usize {
-        self.0.pace.limit()
+        self.sessions.pace.limit()
     }
 }
 
@@ -185,7 +198,7 @@ impl Sessions {
 
 impl Drop for Batcher {
     fn drop(&mut self) {
-        self.0.queue.close();
+        self.sessions.queue.close();
     }
 }
 

@@ -5,7 +5,11 @@
 use std::{
     fs::File,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -13,12 +17,13 @@ use sha2::{Digest, Sha256};
 
 use super::{
     batcher::{BatchOptions, Batcher, Observer},
+    cache::CachedVersion,
     checks::{self, CheckError, CheckOptions},
     servable::{Servable, ServableId},
 };
 use crate::{
     backend::{
-        BackendError, BatchingChoice, Session, decide,
+        BackendError, Batching, BatchingChoice, Session, Signature, decide,
         onnx::{OnnxSession, SessionOptions},
     },
     codec::manifest::Manifest,
@@ -60,11 +65,23 @@ pub enum LoadError {
     Check(#[from] CheckError),
 }
 
-/// Loads the version in `folder`. Blocks for as long as that takes.
+/// A version that is open and has passed its checks, and does not serve yet.
+pub struct Opened {
+    id: ServableId,
+    digest: String,
+    signature: Signature,
+    batching: Batching,
+    folder: PathBuf,
+    sessions: Vec<Box<dyn Session>>,
+    threads: usize,
+    batch: BatchOptions,
+}
+
+/// Opens the version in `folder` and checks it. Blocks for as long as that takes.
 ///
 /// # Errors
 /// See [`LoadError`].
-pub fn load(id: ServableId, folder: &Path, options: &LoadOptions, observer: Observer) -> Result<Servable, LoadError> {
+pub fn open(id: ServableId, folder: &Path, options: &LoadOptions) -> Result<Opened, LoadError> {
     verify(folder)?;
     let path = folder.join("model.onnx");
     let digest = sha256(&path).map_err(|source| LoadError::Unreadable { file: "model.onnx".to_owned(), source })?;
@@ -76,18 +93,65 @@ pub fn load(id: ServableId, folder: &Path, options: &LoadOptions, observer: Obse
         sessions.push(Box::new(OnnxSession::open(&path, &options.session)?));
     }
     checks::check(&mut sessions, batching.axis, &options.batch, &options.checks)?;
-    let batcher = Batcher::start(&id.name, sessions, batching.axis, options.batch, observer)
-        .map_err(|error| BackendError::Runtime(format!("a thread for the session cannot be started: {error}")))?;
-    Ok(Servable {
-        version: id.version.to_string(),
-        id,
-        digest: digest[..16].to_owned(),
-        signature,
-        batching,
-        folder: folder.to_owned(),
-        since: SystemTime::now(),
-        batcher,
-    })
+    let (digest, folder) = (digest[..16].to_owned(), folder.to_owned());
+    Ok(Opened { id, digest, signature, batching, folder, sessions, threads: options.session.threads, batch: options.batch })
+}
+
+impl Opened {
+    /// First 16 hex digits of the model file's sha256.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Whether its rows may share a run.
+    pub fn batching(&self) -> &Batching {
+        &self.batching
+    }
+
+    /// What it takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts its sessions' threads, which have the priority of the calling one. `memory`: bytes that it takes.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn start(self, memory: u64, observer: Observer, cached: Option<CachedVersion>) -> Result<Servable, LoadError> {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let sessions = self.sessions.len();
+        let batcher = Batcher::start(&self.id.name, self.sessions, self.batching.axis, self.batch, observer)
+            .map_err(|error| BackendError::Runtime(format!("a thread for the session cannot be started: {error}")))?;
+        Ok(Servable {
+            version: self.id.version.to_string(),
+            id: self.id,
+            digest: self.digest,
+            signature: self.signature,
+            batching: self.batching,
+            sessions,
+            threads: self.threads,
+            folder: self.folder,
+            since: SystemTime::now(),
+            memory,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            usage: Arc::default(),
+            batcher,
+            cached,
+        })
+    }
+}
+
+/// Loads the version in `folder` and starts it.
+///
+/// # Errors
+/// See [`LoadError`].
+pub fn load(id: ServableId, folder: &Path, options: &LoadOptions, observer: Observer) -> Result<Servable, LoadError> {
+    open(id, folder, options)?.start(0, observer, None)
 }
 
 /// Holds the folder against its manifest, if it has one.

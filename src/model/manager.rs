@@ -1,145 +1,150 @@
-//! Which model versions are in service, and who gets which.
+//! The models of a worker: groups lease versions here, and operators ask for changes.
 //!
-//! [`Manager::lease`] is on the path of every group: one atomic load, no lock. What changes the catalogue (loading at the
-//! start, later a watcher) builds a new one and swaps it in; groups under way keep the versions they began with.
+//! [`Manager::lease`] is on the path of every group: one atomic load, no lock. What changes (the repository, memory, what an
+//! operator asks) is the [`super::keeper`]'s affair, on a thread of its own; it swaps a new catalogue in, and groups under way
+//! keep the versions they began with.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, mpsc},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use tokio::{sync::watch, time::timeout};
 
-use super::servable::{Servable, ServableId};
+use super::{
+    catalog::{Catalog, CatalogModel, Demand, Entry, Found},
+    keeper::Message,
+    servable::{Servable, ServableId},
+};
 use crate::{
     error::{ErrorCode, RequestError},
-    request::{ModelChoice, VersionChoice},
+    request::ModelChoice,
     tensor::Name,
 };
 
-/// What became of a version.
-#[derive(Clone)]
-pub enum State {
-    /// In service.
-    Available(Arc<Servable>),
-    /// Not to be served, and why.
-    Failed(Arc<str>),
+/// What a choice gets.
+pub enum Lease {
+    /// This version; the lease lasts as long as it is held.
+    Ready(Arc<Servable>),
+    /// A version that is on its way; see [`Manager::wait`].
+    Waiting(Waiting),
 }
 
-/// All models and their versions.
-#[derive(Clone, Default)]
-struct Catalog {
-    models: HashMap<Name, BTreeMap<u64, State>>,
+/// Somebody waits for a version.
+pub struct Waiting {
+    changed: watch::Receiver<()>,
+    what: String,
+}
+
+/// What leases, the keeper and the watcher share.
+pub struct Shared {
+    catalog: ArcSwap<Catalog>,
+    changed: watch::Sender<()>,
+    inbox: mpsc::Sender<Message>,
 }
 
 /// The models of a worker.
-#[derive(Default)]
-pub struct Manager {
-    catalog: ArcSwap<Catalog>,
-}
+#[derive(Clone)]
+pub struct Manager(Arc<Shared>);
 
 impl Manager {
-    /// The version that serves a choice; the lease lasts as long as it is held.
-    ///
-    /// # Errors
-    /// `UNKNOWN_MODEL` for a model or version that is not there, `MODEL_UNAVAILABLE` for one that cannot be served.
-    pub fn lease(&self, choice: &ModelChoice) -> Result<Arc<Servable>, RequestError> {
-        let catalog = self.catalog.load();
-        let unknown = |why: String| RequestError::new(ErrorCode::UnknownModel, why);
-        let names = [Some(&choice.name), choice.fallback.as_ref()];
-        let found = names.into_iter().flatten().find_map(|name| Some((name, catalog.models.get(name)?)));
-        let Some((name, versions)) = found else { return Err(unknown(no_such_model(choice))) };
-        let state = match &choice.version {
-            VersionChoice::Number(number) => versions.get(number),
-            // Nothing gives labels to the manager yet: there is none of this name.
-            VersionChoice::Label(_) => None,
-            VersionChoice::Latest => {
-                let available = versions.values().rev().find(|state| matches!(state, State::Available(_)));
-                available.or_else(|| versions.values().next_back())
-            }
-        };
-        match state {
-            Some(State::Available(servable)) => Ok(Arc::clone(servable)),
-            Some(State::Failed(reason)) => Err(RequestError::new(
-                ErrorCode::ModelUnavailable,
-                format!("model `{name}` cannot be served: {reason}"),
-            )),
-            None => {
-                let numbers: Vec<_> = versions.keys().map(u64::to_string).collect();
-                Err(unknown(format!("model `{name}` has no such version in service; there is {}", numbers.join(", "))))
-            }
-        }
+    /// A manager of no models, whose wishes go to `inbox`.
+    pub fn new(inbox: mpsc::Sender<Message>) -> Self {
+        Self(Arc::new(Shared { catalog: ArcSwap::default(), changed: watch::Sender::new(()), inbox }))
     }
 
-    /// Sets the state of a version.
-    pub fn set(&self, id: &ServableId, state: State) {
-        self.catalog.rcu(|catalog| {
-            let mut catalog = Catalog::clone(catalog);
-            catalog.models.entry(id.name.clone()).or_default().insert(id.version, state.clone());
-            catalog
-        });
-    }
-
-    /// Every version and its state.
-    pub fn states(&self) -> Vec<(ServableId, State)> {
-        let catalog = self.catalog.load();
-        let mut states: Vec<_> = catalog
-            .models
-            .iter()
-            .flat_map(|(name, versions)| {
-                versions
-                    .iter()
-                    .map(|(version, state)| (ServableId { name: name.clone(), version: *version }, state.clone()))
-            })
-            .collect();
-        states.sort_by(|(left, _), (right, _)| (&left.name, left.version).cmp(&(&right.name, right.version)));
-        states
-    }
-}
-
-fn no_such_model(choice: &ModelChoice) -> String {
-    match &choice.fallback {
-        None => format!("there is no model `{}`", choice.name),
-        Some(fallback) => format!("there is no model `{}`, nor `{fallback}`, which would take over", choice.name),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Versions that say which they are when they are leased.
-    fn manager(models: &[(&str, u64)]) -> Manager {
-        let manager = Manager::default();
-        for (name, version) in models {
-            let id = ServableId { name: (*name).into(), version: *version };
-            manager.set(&id, State::Failed(format!("this is {id}").into()));
+    /// A manager of these versions and no others, for ever.
+    pub fn of(servables: impl IntoIterator<Item = Arc<Servable>>) -> Self {
+        let manager = Self::new(mpsc::channel().0);
+        for servable in servables {
+            let ServableId { name, version } = servable.id.clone();
+            let mut model = manager.0.catalog.load().models.get(&name).map(|model| CatalogModel::clone(model)).unwrap_or_default();
+            model.versions.insert(version, Entry::Ready(servable));
+            model.latest = model.versions.keys().next_back().copied();
+            manager.publish(|catalog| drop(catalog.models.insert(name, Arc::new(model))));
         }
         manager
     }
 
-    fn told(manager: &Manager, name: &str, version: VersionChoice, fallback: Option<&str>) -> (ErrorCode, String) {
-        let choice = ModelChoice { name: name.into(), version, fallback: fallback.map(Name::from) };
-        let Err(error) = manager.lease(&choice) else { panic!("nothing is in service") };
-        (error.code(), error.message().to_owned())
+    /// The version that serves a choice, or what to wait for.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MODEL` for a model or version that is not there, `MODEL_UNAVAILABLE` for one that cannot be served.
+    pub fn lease(&self, choice: &ModelChoice) -> Result<Lease, RequestError> {
+        let catalog = self.0.catalog.load();
+        let Found { name, version, entry } = catalog.find(choice)?;
+        match entry {
+            Entry::Ready(servable) => Ok(Lease::Ready(Arc::clone(servable))),
+            Entry::OnDemand(demand) => Ok(Lease::Waiting(self.wait_for(name, version, demand))),
+            Entry::Failed(why) => {
+                let why = format!("model `{name}` cannot be served: {why}");
+                Err(RequestError::new(ErrorCode::ModelUnavailable, why))
+            }
+        }
     }
 
-    #[test]
-    fn the_fallback_takes_over_for_a_model_that_is_not_there_and_for_no_other_reason() {
-        use ErrorCode::{ModelUnavailable, UnknownModel};
-        use VersionChoice::{Latest, Number};
-        let manager = manager(&[("churn", 1), ("churn", 2), ("churn-a", 7)]);
-        let churn = Some("churn");
-        let (code, why) = told(&manager, "churn-a", Latest, churn);
-        assert!(code == ModelUnavailable && why.contains("this is churn-a/7"), "{why}");
-        let (_, why) = told(&manager, "churn-b", Latest, churn);
-        assert!(why.contains("this is churn/2"), "{why}");
-        let (_, why) = told(&manager, "churn-b", Number(1), churn);
-        assert!(why.contains("this is churn/1"), "{why}");
-        let (code, why) = told(&manager, "churn-a", Number(1), churn);
-        assert!(code == UnknownModel && why.contains("`churn-a` has no such version"), "{why}");
-        let (code, why) = told(&manager, "churn-b", Latest, Some("shared"));
-        assert!(code == UnknownModel && why.contains("`churn-b`, nor `shared`"), "{why}");
-        assert_eq!(told(&manager, "churn-b", Latest, None), (UnknownModel, "there is no model `churn-b`".to_owned()));
+    #[cold]
+    fn wait_for(&self, name: &Name, version: u64, demand: &Demand) -> Waiting {
+        // Subscribed before it is looked at again: no change is missed.
+        let changed = self.0.changed.subscribe();
+        if demand.ask() {
+            self.tell(Message::Demanded(ServableId { name: name.clone(), version }));
+        }
+        Waiting { changed, what: format!("{name}/{version}") }
+    }
+
+    /// Waits for the version that serves a choice, `patience` at most.
+    ///
+    /// # Errors
+    /// As [`Manager::lease`]; `DEADLINE_EXCEEDED` if it is not there in time.
+    pub async fn wait(
+        &self,
+        choice: &ModelChoice,
+        first: Waiting,
+        patience: Duration,
+    ) -> Result<Arc<Servable>, RequestError> {
+        let mut waiting = first;
+        let what = waiting.what.clone();
+        let leased = async {
+            loop {
+                match self.lease(choice)? {
+                    Lease::Ready(servable) => return Ok(servable),
+                    // Only the first one's receiver has seen every change since it was made.
+                    Lease::Waiting(_) => {}
+                }
+                if waiting.changed.changed().await.is_err() {
+                    return Err(RequestError::new(ErrorCode::ModelUnavailable, "the worker is stopping"));
+                }
+            }
+        };
+        timeout(patience, leased).await.unwrap_or_else(|_| {
+            let why = format!("the request's time was up before model `{what}` was loaded");
+            Err(RequestError::new(ErrorCode::DeadlineExceeded, why))
+        })
+    }
+
+    /// Every version that serves.
+    pub fn serving(&self) -> Vec<Arc<Servable>> {
+        let catalog = self.0.catalog.load();
+        let versions = catalog.models.values().flat_map(|model| model.versions.values());
+        let ready = |entry: &Entry| match entry {
+            Entry::Ready(servable) => Some(Arc::clone(servable)),
+            _ => None,
+        };
+        versions.filter_map(ready).collect()
+    }
+
+    /// Tells the keeper something; nobody listens while the worker stops.
+    pub fn tell(&self, message: Message) {
+        drop(self.0.inbox.send(message));
+    }
+
+    /// Swaps a changed catalogue in and wakes who waits.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Catalog)) {
+        let mut catalog = Catalog::clone(&self.0.catalog.load());
+        change(&mut catalog);
+        self.0.catalog.store(Arc::new(catalog));
+        self.0.changed.send_replace(());
     }
 }

@@ -3,13 +3,19 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::future::join_all;
 
-use super::batcher::{Batcher, Part, Work};
+use super::{
+    batcher::{Batcher, Part, Work},
+    cache::CachedVersion,
+};
 use crate::{
     backend::{BatchAxis, Batching, Signature, TensorSpec, check_input},
     error::{ErrorCode, RequestError},
@@ -18,7 +24,7 @@ use crate::{
 };
 
 /// A model and a version of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServableId {
     pub name: Name,
     pub version: u64,
@@ -51,11 +57,62 @@ pub struct Servable {
     pub digest: String,
     pub signature: Signature,
     pub batching: Batching,
+    /// Copies that run side by side.
+    pub sessions: usize,
+    /// Threads that one run may use.
+    pub threads: usize,
     /// The version's folder, for the files that steps name.
     pub folder: PathBuf,
     /// When it came into service.
     pub since: SystemTime,
+    /// Bytes that it takes in memory: what the process grew by when it was loaded, its files at least.
+    pub memory: u64,
+    /// Another one for each load of this process.
+    pub serial: u64,
+    /// Who has used it.
+    pub usage: Arc<Usage>,
     pub batcher: Batcher,
+    /// Keeps its files in the disk cache.
+    pub cached: Option<CachedVersion>,
+}
+
+/// Who has used a version, and when.
+#[derive(Debug)]
+pub struct Usage {
+    /// Milliseconds from [`BEGINNING`] to the last use.
+    last: AtomicU64,
+    requests: AtomicU64,
+}
+
+/// Some time before the first use of anything.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn millis() -> u64 {
+    u64::try_from(BEGINNING.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { last: AtomicU64::new(millis()), requests: AtomicU64::new(0) }
+    }
+}
+
+impl Usage {
+    /// Notes that so many requests use it now.
+    pub fn note(&self, requests: usize) {
+        self.last.store(millis(), Ordering::Relaxed);
+        self.requests.fetch_add(requests as u64, Ordering::Relaxed);
+    }
+
+    /// Time since it was used last, or since it was loaded.
+    pub fn idle(&self) -> Duration {
+        Duration::from_millis(millis().saturating_sub(self.last.load(Ordering::Relaxed)))
+    }
+
+    /// Requests that have used it.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
 }
 
 /// A group after its model ran.
@@ -67,6 +124,11 @@ pub struct Predicted {
 }
 
 impl Servable {
+    /// Ends its sessions and waits for that. Nobody may use it any more.
+    pub fn stop(self) {
+        self.batcher.stop();
+    }
+
     /// Runs the model on a group: its outputs become columns. Requests that cannot be run, or that the model fails on, have
     /// failed afterwards; all others have outputs. Comes back as one group, or as several where requests had to part: the
     /// failed ones, or those whose outputs differ in shape.
@@ -306,9 +368,15 @@ mod tests {
             digest: String::new(),
             signature,
             batching: Batching { axis, reason: String::new() },
+            sessions: 1,
+            threads: 1,
             folder: PathBuf::new(),
             since: SystemTime::UNIX_EPOCH,
+            memory: 0,
+            serial: 1,
+            usage: Arc::default(),
             batcher,
+            cached: None,
         }
     }
 

@@ -87,8 +87,7 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
         checks: CheckOptions::default(),
     };
     let servable = loader::load(id.clone(), &folder, &options, Arc::new(|_| ())).unwrap();
-    let models = Arc::new(Manager::default());
-    models.set(&id, State::Available(Arc::new(servable)));
+    let models = Manager::of([Arc::new(servable)]);
     let route = Route {
         pipeline: 0,
         models: vec![ModelChoice { name: id.name, version: VersionChoice::Latest, fallback: None }],

@@ -10,7 +10,7 @@ use ort::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{description::Description, unzip::without_zip_maps};
+use super::{description::Description, threads::Threads, unzip::without_zip_maps};
 
 /// How far the runtime rewrites a graph before it runs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -63,7 +63,8 @@ pub(super) fn load(
         .with_inter_op_spinning(false)?
         .with_optimization_level(level)?
         // A plan of the memory is kept for each combination of shapes: with batches of every size, for ever.
-        .with_memory_pattern(description.has_fixed_shapes())?;
+        .with_memory_pattern(description.has_fixed_shapes())?
+        .with_thread_manager(Threads)?;
     let edited = without_zip_maps(path, description).and_then(|model| builder.commit_from_memory(&model).ok());
     edited.map_or_else(|| builder.commit_from_file(path), Ok)
 }

@@ -20,6 +20,7 @@ mod sentences;
 mod session;
 mod signature;
 mod trace;
+mod threads;
 mod unzip;
 mod value;
 mod wire;

@@ -15,7 +15,10 @@ use std::{
 use ort::{environment::Environment, logging::LogLevel};
 use parking_lot::Mutex;
 
-use super::library::{ADVICE, Places, check_whole};
+use super::{
+    library::{ADVICE, Places, check_whole},
+    threads,
+};
 use crate::backend::BackendError;
 
 /// Which ONNX Runtime this process runs.
@@ -42,6 +45,7 @@ static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 pub fn init(library: Option<&Path>) -> Result<RuntimeInfo, BackendError> {
     static LOADING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = LOADING.lock();
+    threads::init();
     if let Some(runtime) = RUNTIME.get() {
         return same_library(&runtime.info, library);
     }

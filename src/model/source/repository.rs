@@ -65,6 +65,15 @@ pub enum Shortfall {
     Problem(String),
 }
 
+impl Shortfall {
+    /// What it waits for, or what is wrong.
+    pub fn sentence(&self) -> &str {
+        match self {
+            Self::Waits(sentence) | Self::Problem(sentence) => sentence,
+        }
+    }
+}
+
 /// A complete version: what is to be loaded.
 #[derive(Debug)]
 pub struct Content {

@@ -1,0 +1,132 @@
+//! The versions of one model together: which of them is the latest, what labels mean, and which may go.
+
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+
+use super::{
+    Wanted,
+    status::{State, VersionStatus},
+    version::{Serving, Version},
+};
+use crate::{
+    codec::labels::Labels,
+    model::{
+        catalog::{CatalogModel, Entry},
+        servable::{Servable, ServableId},
+        source::Shortfall,
+    },
+    tensor::Name,
+};
+
+/// What an operator's unloading tells requests.
+const UNLOADED: &str = "an operator has unloaded it; POST /v2/repository/models/<name>/load brings it back";
+
+/// One model.
+#[derive(Default)]
+pub struct Kept {
+    pub versions: BTreeMap<u64, Version>,
+    /// What its `labels.yaml` says.
+    wanted_labels: Labels,
+    /// What labels mean at present: a label moves on once its new version has passed.
+    pub labels: Labels,
+    /// Versions that are not there in full, and why.
+    pub shortfalls: BTreeMap<u64, Shortfall>,
+    /// Whether an operator wants it out of memory.
+    pub unloaded: bool,
+    /// What is wrong with `labels.yaml`.
+    pub problem: Option<String>,
+    /// Since when versions that are not there in full have been told.
+    shown: BTreeMap<u64, SystemTime>,
+}
+
+impl Kept {
+    /// What the repository says it should be; `None` if there is nothing of it any more.
+    pub fn aspire(&mut self, wanted: Option<Wanted>) {
+        let Wanted { contents, labels, shortfalls, problem } = wanted.unwrap_or_default();
+        for (number, version) in &mut self.versions {
+            if contents.iter().all(|content| content.id.version != *number) {
+                version.aspire(None);
+            }
+        }
+        for content in contents {
+            let version = self.versions.entry(content.id.version).or_insert_with(Version::new);
+            version.aspire(Some(content));
+        }
+        (self.wanted_labels, self.shortfalls, self.problem) = (labels, shortfalls, problem);
+    }
+
+    /// Takes out what is no longer needed, for its leases to run out: what should not be there any more, once all that
+    /// should be is good.
+    pub fn settle(&mut self) -> Vec<Serving> {
+        let mut leaving = Vec::new();
+        let wanted = self.versions.values().filter(|version| version.content.is_some());
+        if wanted.fold(true, |good, version| good && version.is_good()) {
+            let old = self.versions.values_mut().filter(|version| version.content.is_none());
+            leaving.extend(old.filter_map(Version::unload));
+        }
+        if self.unloaded {
+            leaving.extend(self.versions.values_mut().filter_map(Version::unload));
+        }
+        self.versions.retain(|_, version| !version.is_gone());
+        self.move_labels();
+        leaving
+    }
+
+    /// Whether nothing is left of it.
+    pub fn is_gone(&self) -> bool {
+        self.versions.is_empty() && self.shortfalls.is_empty()
+    }
+
+    fn move_labels(&mut self) {
+        let held = std::mem::take(&mut self.labels);
+        for (label, wanted) in &self.wanted_labels {
+            let is_usable = |number: &u64| {
+                self.versions.get(number).is_some_and(|version| version.is_good() || version.serving.is_some())
+            };
+            let holds = held.get(label).filter(|old| !is_usable(wanted) && is_usable(old));
+            self.labels.insert(label.clone(), *holds.unwrap_or(wanted));
+        }
+    }
+
+    /// The version that serves requests which name none: the highest that should be there and is good; else the highest
+    /// that still serves; else one that is worth waiting for; else one that says why there is none.
+    fn latest(&self) -> Option<u64> {
+        let highest = |is: &dyn Fn(&Version) -> bool| {
+            self.versions.iter().rev().find_map(|(number, version)| is(version).then_some(*number))
+        };
+        highest(&|version| version.is_good() || (version.content.is_some() && version.serving.is_some()))
+            .or_else(|| highest(&|version| version.serving.is_some()))
+            .or_else(|| highest(&|version| !version.has_failed()))
+            .or_else(|| highest(&|_| true))
+    }
+
+    /// Versions of which nothing serves and not all is there.
+    pub fn incomplete(&mut self, name: &Name) -> Vec<VersionStatus> {
+        let Self { versions, shortfalls, shown, .. } = self;
+        shown.retain(|number, _| shortfalls.contains_key(number));
+        let alone = shortfalls.iter().filter(|(number, _)| !versions.contains_key(number));
+        let status = |(number, shortfall): (&u64, &Shortfall)| VersionStatus {
+            id: ServableId { name: name.clone(), version: *number },
+            state: if matches!(shortfall, Shortfall::Waits(_)) { State::Aspired } else { State::Failed },
+            since: *shown.entry(*number).or_insert_with(SystemTime::now),
+            reason: Some(shortfall.sentence().into()),
+            servable: None,
+        };
+        alone.map(status).collect()
+    }
+
+    /// As requests meet it.
+    pub fn catalog(&self) -> CatalogModel {
+        let entry = |version: &Version| if self.unloaded { Entry::Failed(UNLOADED.into()) } else { version.entry() };
+        CatalogModel {
+            versions: self.versions.iter().map(|(number, version)| (*number, entry(version))).collect(),
+            latest: self.latest(),
+            labels: self.labels.clone(),
+        }
+    }
+
+    /// What serves beside a new version: the one that clients know.
+    pub fn known(&self) -> Option<Arc<Servable>> {
+        let latest = self.latest()?;
+        self.versions[&latest].serving.as_ref().map(|serving| Arc::clone(&serving.servable))
+    }
+}

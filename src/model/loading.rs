@@ -1,0 +1,246 @@
+//! The threads that bring versions into memory: fetched, opened, checked, started; and out of it again.
+//!
+//! What takes long runs on threads that come last of all, so that loading is not felt by what serves; the sessions' own
+//! threads are started by others, since a thread keeps the priority that it began with. Downloads go side by side. Opening
+//! is done one model after another, large ones beside small ones, so that nobody waits for a small model behind a large one,
+//! and what the process grew by is the one model's.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::Builder,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    batcher::Observer,
+    cache::{Cache, CacheError, CachedVersion},
+    keeper::{Job, Loaded, Loading, Message, Refusal},
+    loader::Opened,
+    manager::Manager,
+    servable::{Servable, ServableId},
+    source::Content,
+};
+use crate::{process, store::Store};
+
+/// How many loads go side by side: most of them wait for a store.
+const SLOTS: usize = 4;
+
+/// Versions of more bytes than this are large.
+const LARGE: u64 = 32 << 20;
+
+/// A model may take more than its files: what the process grew by counts up to this, in files' sizes and bytes, above which
+/// something else has grown.
+const MOST_GROWTH: (u64, u64) = (4, 64 << 20);
+
+/// Opens versions as a worker's configuration wants it.
+pub trait Opener: Send + Sync {
+    /// Opens the version whose files are in `folder`, and checks it, also beside the one that clients know.
+    ///
+    /// # Errors
+    /// A sentence for whoever made the model.
+    fn open(&self, id: &ServableId, folder: &Path, known: Option<&Servable>) -> Result<Opened, String>;
+
+    /// Where the runs of a version are told.
+    fn observer(&self, id: &ServableId) -> Observer;
+
+    /// Called before `servable` is leased for the first time.
+    fn ready(&self, servable: &Arc<Servable>);
+}
+
+/// Where the files of versions are.
+pub enum Files {
+    /// In a repository that is a folder: they are served where they lie.
+    InPlace(PathBuf),
+    /// In a store, from which they are brought to a disk cache.
+    Cached(Cache, Arc<dyn Store>),
+}
+
+struct Shared {
+    files: Files,
+    opener: Box<dyn Opener>,
+    manager: Manager,
+    small: Mutex<()>,
+    large: Mutex<()>,
+    opening: AtomicUsize,
+}
+
+enum Task {
+    Load(Job),
+    Drop(Arc<Servable>),
+}
+
+/// The loader's threads; they end when this is dropped.
+pub struct LoaderThreads(mpsc::Sender<Task>);
+
+impl LoaderThreads {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// If there are none to be had.
+    pub fn start(files: Files, opener: Box<dyn Opener>, manager: Manager) -> std::io::Result<Self> {
+        let (sender, tasks) = mpsc::channel();
+        let tasks = Arc::new(Mutex::new(tasks));
+        let shared = Arc::new(Shared {
+            files,
+            opener,
+            manager,
+            small: Mutex::default(),
+            large: Mutex::default(),
+            opening: AtomicUsize::new(0),
+        });
+        // One more than there are loads: what leaves memory does not wait for what comes.
+        for _ in 0..=SLOTS {
+            let (tasks, shared) = (Arc::clone(&tasks), Arc::clone(&shared));
+            Builder::new().name("loader".to_owned()).spawn(move || {
+                loop {
+                    let task = tasks.lock().recv();
+                    match task {
+                        Ok(Task::Load(job)) => shared.load(&job),
+                        Ok(Task::Drop(servable)) => drop_last(servable),
+                        Err(mpsc::RecvError) => return,
+                    }
+                }
+            })?;
+        }
+        Ok(Self(sender))
+    }
+}
+
+impl Loading for LoaderThreads {
+    fn slots(&self) -> usize {
+        SLOTS
+    }
+
+    fn load(&self, job: Job) {
+        // The threads are there as long as this is.
+        drop(self.0.send(Task::Load(job)));
+    }
+
+    fn end(&self, servable: Arc<Servable>) {
+        drop(self.0.send(Task::Drop(servable)));
+    }
+}
+
+/// Ends a version that nobody uses any more.
+fn drop_last(servable: Arc<Servable>) {
+    let id = servable.id.clone();
+    if let Ok(servable) = Arc::try_unwrap(servable) {
+        servable.stop();
+    }
+    process::give_memory_back();
+    tracing::debug!(model = %id, "the version has left memory");
+}
+
+impl Shared {
+    fn load(&self, job: &Job) {
+        let id = job.content.id.clone();
+        let brought = std::thread::scope(|scope| {
+            let last = Builder::new().name("loading".to_owned()).spawn_scoped(scope, || {
+                process::come_last();
+                self.bring(job)
+            });
+            match last.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(brought)) => brought,
+                Ok(Err(_)) => Err(lasting("the load of this version panicked: please report this".to_owned())),
+                Err(error) => Err(passing(format!("a thread to load it cannot be started: {error}"))),
+            }
+        });
+        let outcome = brought.and_then(|Brought { opened, memory, cached }| {
+            let started = opened.start(memory, self.opener.observer(&id), cached);
+            let servable = Arc::new(started.map_err(|error| passing(error.to_string()))?);
+            self.opener.ready(&servable);
+            Ok(servable)
+        });
+        let fingerprint = job.content.fingerprint.clone();
+        self.manager.tell(Message::Loaded(Loaded { id, fingerprint, outcome }));
+    }
+
+    /// Fetches and opens a version.
+    fn bring(&self, job: &Job) -> Result<Brought, Refusal> {
+        let Content { id, .. } = &*job.content;
+        let (folder, cached) = self.fetch(&job.content)?;
+        let _turn = if job.content.size() > LARGE { self.large.lock() } else { self.small.lock() };
+        let alone = self.opening.fetch_add(1, Ordering::AcqRel) == 0;
+        let before = process::resident();
+        let opened = self.opener.open(id, &folder, job.known.as_deref());
+        let after = process::resident();
+        let alone = self.opening.fetch_sub(1, Ordering::AcqRel) == 1 && alone;
+        match opened {
+            Ok(opened) => {
+                let grown = before.zip(after).filter(|_| alone).map_or(0, |(before, after)| after.saturating_sub(before));
+                Ok(Brought { opened, memory: memory(job.content.size(), grown), cached })
+            }
+            Err(reason) => Err(self.refuse(reason, cached)),
+        }
+    }
+
+    fn fetch(&self, content: &Content) -> Result<(PathBuf, Option<CachedVersion>), Refusal> {
+        match &self.files {
+            Files::InPlace(root) => {
+                let ServableId { name, version } = &content.id;
+                Ok((root.join(&**name).join(version.to_string()), None))
+            }
+            Files::Cached(cache, store) => {
+                let fetched = cache.fetch(&**store, content, &mut |_, _| true);
+                let cached = fetched.map_err(|error| match error {
+                    CacheError::Outside(_) => lasting(error.to_string()),
+                    _ => passing(error.to_string()),
+                })?;
+                let fetched = cached.fetched();
+                tracing::debug!(model = %content.id, fetched, "files of the version are there");
+                Ok((cached.folder().to_owned(), Some(cached)))
+            }
+        }
+    }
+
+    /// Why a version was not opened: its own fault, unless its files have decayed on the disk.
+    fn refuse(&self, reason: String, cached: Option<CachedVersion>) -> Refusal {
+        let (Files::Cached(cache, _), Some(cached)) = (&self.files, cached) else { return lasting(reason) };
+        match cache.mend(cached) {
+            Ok(damaged) if damaged.is_empty() => lasting(reason),
+            Ok(damaged) => {
+                let damaged = damaged.join("`, `");
+                passing(format!("`{damaged}` was damaged in the disk cache, and is fetched anew: {reason}"))
+            }
+            Err(error) => passing(format!("{reason}; and {error}")),
+        }
+    }
+}
+
+struct Brought {
+    opened: Opened,
+    memory: u64,
+    cached: Option<CachedVersion>,
+}
+
+/// What a version takes in memory, by the size of its files and what the process grew by.
+fn memory(files: u64, grown: u64) -> u64 {
+    let (times, bytes) = MOST_GROWTH;
+    grown.clamp(files, files.saturating_mul(times).saturating_add(bytes))
+}
+
+fn passing(reason: String) -> Refusal {
+    Refusal { reason, passing: true }
+}
+
+fn lasting(reason: String) -> Refusal {
+    Refusal { reason, passing: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_takes_its_files_at_least_and_not_what_others_grew_by() {
+        assert_eq!(memory(100, 0), 100);
+        assert_eq!(memory(100, 250), 250);
+        assert_eq!(memory(1 << 20, 10 << 30), (4 << 20) + (64 << 20));
+    }
+}
