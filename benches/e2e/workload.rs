@@ -82,7 +82,7 @@ impl Work {
             Self::Ffnn => 60_000,
             Self::Text => 100_000,
             Self::Cnn => 120_000,
-            Self::Encoder => 1_600,
+            Self::Encoder => 6_000,
         }
     }
 
