@@ -106,6 +106,14 @@ impl Work {
         }
     }
 
+    /// Rows that the floor runs at once: of a transformer, about as many as the worker finds best within its 50 ms.
+    pub fn rows_of_a_run(self) -> usize {
+        match self {
+            Self::Encoder => 24,
+            _ => 2048,
+        }
+    }
+
     fn model(self) -> &'static str {
         match self {
             Self::Iris | Self::IrisHeaders | Self::Iris32 => "models/iris/1",
