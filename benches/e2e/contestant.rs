@@ -122,6 +122,7 @@ fn modelmill(folder: &Path, post: &Post, workload: &Workload) -> Command {
 fn itself(mode: &str, post: &Post, workload: &Workload) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([mode, &post.brokers, &post.group, &post.requests[0], &post.results]).arg(&workload.model);
+    command.arg(workload.work.rows_of_a_run().to_string());
     if workload.work == Work::IrisHeaders {
         command.arg("--headers");
     }

@@ -83,8 +83,9 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["echo", brokers, group, requests, results, ..] => echo::run(brokers, group, requests, results),
-        ["floor", brokers, group, requests, results, model, rest @ ..] => {
-            floor::run(brokers, group, requests, results, Path::new(model), rest == ["--headers"]);
+        ["floor", brokers, group, requests, results, model, rows, rest @ ..] => {
+            let (rows, with_headers) = (rows.parse().expect("a number of rows"), rest == ["--headers"]);
+            floor::run(brokers, group, requests, results, floor::Task { folder: Path::new(model), rows, with_headers });
         }
         _ => measure(Options::parse()),
     }

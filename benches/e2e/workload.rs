@@ -82,7 +82,7 @@ impl Work {
             Self::Ffnn => 60_000,
             Self::Text => 100_000,
             Self::Cnn => 120_000,
-            Self::Encoder => 1_600,
+            Self::Encoder => 6_000,
         }
     }
 
@@ -103,6 +103,14 @@ impl Work {
         match self {
             Self::Encoder => "inference: {sessions: 1, threads: 1}".to_owned(),
             _ => String::new(),
+        }
+    }
+
+    /// Rows that the floor runs at once: of a transformer, about as many as the worker finds best within its 50 ms.
+    pub fn rows_of_a_run(self) -> usize {
+        match self {
+            Self::Encoder => 24,
+            _ => 2048,
         }
     }
 

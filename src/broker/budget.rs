@@ -8,11 +8,17 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Condvar, Mutex};
 
+/// The most messages with headers that are in flight, beyond one chunk more. Each header is a piece of memory of its own in
+/// Kafka's client, in the request and again in the answer; of 20,000 such messages they have left the processor's caches
+/// before they are given back, which costs a third more CPU time than 4,000 do (an answer with nine headers: 6.1 and 4.6 µs).
+/// Messages without headers are cheaper the more of them there are.
+const WITH_HEADERS: usize = 4_000;
+
 /// The room that chunks in flight share.
 #[derive(Debug)]
 pub struct Budget {
     most: Load,
-    used: Mutex<Load>,
+    used: Mutex<Used>,
     freed: Condvar,
 }
 
@@ -25,11 +31,19 @@ pub struct Load {
     pub messages: usize,
 }
 
+/// What is in flight.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    load: Load,
+    /// Messages of chunks that have headers.
+    with_headers: usize,
+}
+
 /// A chunk's share; given back on drop.
 #[derive(Debug)]
 pub struct Permit {
     budget: Arc<Budget>,
-    share: Load,
+    share: Used,
 }
 
 impl Budget {
@@ -52,23 +66,25 @@ impl Budget {
         self.room_beside(*used)
     }
 
-    /// Takes a share, whether or not there is room for all of it.
-    pub fn charge(self: &Arc<Self>, share: Load) -> Permit {
+    /// Takes a share, whether or not there is room for all of it, for messages with headers or without.
+    pub fn charge(self: &Arc<Self>, load: Load, has_headers: bool) -> Permit {
+        let share = Used { load, with_headers: if has_headers { load.messages } else { 0 } };
         let mut used = self.used.lock();
-        used.bytes += share.bytes;
-        used.messages += share.messages;
+        used.load.bytes += load.bytes;
+        used.load.messages += load.messages;
+        used.with_headers += share.with_headers;
         Permit { budget: Arc::clone(self), share }
     }
 
     /// What is in flight.
     pub fn used(&self) -> Load {
-        *self.used.lock()
+        self.used.lock().load
     }
 
-    fn room_beside(&self, used: Load) -> Option<Load> {
-        let bytes = self.most.bytes.saturating_sub(used.bytes);
-        let messages = self.most.messages.saturating_sub(used.messages);
-        (bytes > 0 && messages > 0).then_some(Load { bytes, messages })
+    fn room_beside(&self, used: Used) -> Option<Load> {
+        let bytes = self.most.bytes.saturating_sub(used.load.bytes);
+        let messages = self.most.messages.saturating_sub(used.load.messages);
+        (bytes > 0 && messages > 0 && used.with_headers < WITH_HEADERS).then_some(Load { bytes, messages })
     }
 }
 
@@ -82,8 +98,9 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut used = self.budget.used.lock();
-        used.bytes -= self.share.bytes;
-        used.messages -= self.share.messages;
+        used.load.bytes -= self.share.load.bytes;
+        used.load.messages -= self.share.load.messages;
+        used.with_headers -= self.share.with_headers;
         self.budget.freed.notify_one();
     }
 }
@@ -95,16 +112,30 @@ mod tests {
     #[test]
     fn at_the_bound_there_is_no_room_until_a_permit_is_dropped() {
         let budget = Budget::new(Load { bytes: 100, messages: 10 });
-        let permit = budget.charge(Load { bytes: 250, messages: 3 });
+        let permit = budget.charge(Load { bytes: 250, messages: 3 }, false);
         assert_eq!(budget.room(), None, "one chunk may overshoot, the next must wait");
         drop(permit);
         assert_eq!(budget.room(), Some(Load { bytes: 100, messages: 10 }));
     }
 
     #[test]
+    fn messages_with_headers_have_a_bound_of_their_own() {
+        let budget = Budget::new(Load { bytes: 100, messages: 100_000 });
+        let share = Load { bytes: 1, messages: WITH_HEADERS };
+        let bare = budget.charge(share, false);
+        assert_eq!(budget.room(), Some(Load { bytes: 99, messages: 96_000 }));
+        let permit = budget.charge(share, true);
+        assert_eq!((budget.room(), budget.used().messages), (None, 2 * WITH_HEADERS));
+        drop(permit);
+        assert!(budget.room().is_some());
+        drop(bare);
+        assert_eq!(budget.used(), Load::default());
+    }
+
+    #[test]
     fn a_waiting_consumer_is_woken_by_the_first_permit_that_comes_back() {
         let budget = Budget::new(Load { bytes: 100, messages: 1 });
-        let permit = budget.charge(Load { bytes: 1, messages: 1 });
+        let permit = budget.charge(Load { bytes: 1, messages: 1 }, false);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| budget.wait_for_room(Duration::from_secs(60)));
             drop(permit);

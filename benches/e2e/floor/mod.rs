@@ -33,11 +33,20 @@ const BARE: (usize, usize) = (1000, 20_000);
 /// With headers, a record is a dozen allocations here and there, and what is on its way must stay in the caches: 20,000 cost
 /// 1.6 times as much.
 const WITH_HEADERS: (usize, usize) = (500, 2000);
-/// Rows in one run; with many more, ONNX Runtime needs more time for each.
-const ROWS: usize = 2048;
+/// What is asked of the floor.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    /// The folder of the model.
+    pub folder: &'a Path,
+    /// Rows in one run; with many more than 2,048, ONNX Runtime needs more time for each.
+    pub rows: usize,
+    /// Whether requests have headers, and answers are to have them.
+    pub with_headers: bool,
+}
 
-/// Answers `requests` in `results` with the model in `folder` until it is killed; with headers, if asked to.
-pub fn run(brokers: &str, group: &str, requests: &str, results: &str, folder: &Path, with_headers: bool) -> ! {
+/// Answers `requests` in `results` until it is killed.
+pub fn run(brokers: &str, group: &str, requests: &str, results: &str, task: Task<'_>) -> ! {
+    let Task { folder, rows, with_headers } = task;
     tune_allocator();
     let (model, inputs) = Model::open(folder);
     let headers = with_headers.then(|| Headers::new(folder, &model.name, &model.version));
@@ -45,7 +54,8 @@ pub fn run(brokers: &str, group: &str, requests: &str, results: &str, folder: &P
     let (messages, in_flight) = if with_headers { WITH_HEADERS } else { BARE };
     let producer = Producer::new(brokers, results, in_flight);
     let mut consumer = Consumer::new(brokers, group, requests);
-    let mut batch = Batch { model, inputs, writer, headers, producer, requests: Vec::new(), rows: 0, text: Vec::new() };
+    let mut batch =
+        Batch { model, inputs, writer, headers, producer, requests: Vec::new(), rows: 0, most: rows, text: Vec::new() };
     let mut committed = Instant::now();
     loop {
         for record in consumer.take(messages) {
@@ -81,6 +91,8 @@ struct Batch {
     headers: Option<Headers>,
     requests: Vec<(Request, *mut Record)>,
     rows: usize,
+    /// The most rows of one run.
+    most: usize,
     text: Vec<u8>,
 }
 
@@ -93,7 +105,7 @@ impl Batch {
         self.requests.push((request, record));
         self.rows += request.rows;
         // The next one is as big.
-        if self.rows + request.rows > ROWS {
+        if self.rows + request.rows > self.most {
             self.answer();
         }
     }

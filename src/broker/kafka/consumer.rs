@@ -235,7 +235,10 @@ impl KafkaConsumer {
 
     fn hand_on(&self, chunk: Chunk) {
         let context = self.context();
-        let permit = self.budget.charge(Load { bytes: chunk.bytes(), messages: chunk.len() });
+        // Who sends headers mostly does it always; the first message stands for all.
+        let mut has_headers = false;
+        chunk.headers(0, &mut |_| has_headers = true);
+        let permit = self.budget.charge(Load { bytes: chunk.bytes(), messages: chunk.len() }, has_headers);
         let taken = context.state.offsets.lock().take(chunk.spans());
         let ticket = Ticket { taken, state: Arc::clone(&context.state), permit };
         context.events.chunk(chunk, ticket);
