@@ -103,7 +103,7 @@ impl App {
         let names = TopicNames::of(&pipelines);
         {
             let _runtime = compute.enter();
-            topics::ensure(&kafka, &names.all(), creation(&server), &|| shutdown.is_requested())?;
+            topics::ensure(&kafka, &names.all(&server), creation(&server), &|| shutdown.is_requested())?;
         }
         let in_flight = server.limits.in_flight_messages.get();
         let reach = Arc::<Reach>::default();
@@ -117,7 +117,18 @@ impl App {
         };
         let worker = Arc::new(worker);
         models.attach(&worker);
-        Ok(Self { server, worker, _models: models, compute, topics: names.requests, kafka, reach, status, admin, started })
+        Ok(Self {
+            server,
+            worker,
+            _models: models,
+            compute,
+            topics: names.requests,
+            kafka,
+            reach,
+            status,
+            admin,
+            started,
+        })
     }
 
     /// Where the admin endpoint listens.
@@ -199,8 +210,8 @@ impl TopicNames {
         Self { requests, outputs: outputs.into_iter().collect() }
     }
 
-    fn all(&self) -> BTreeSet<String> {
-        self.requests.iter().chain(&self.outputs).cloned().collect()
+    fn all(&self, server: &ServerConfig) -> BTreeSet<String> {
+        self.requests.iter().chain(&self.outputs).chain(&server.models.events_topic).cloned().collect()
     }
 }
 

@@ -15,6 +15,8 @@ mod goldens;
 mod headers;
 #[path = "journey/lifecycle.rs"]
 mod lifecycle;
+#[path = "journey/live.rs"]
+mod live;
 #[path = "journey/load.rs"]
 mod load;
 #[path = "journey/metrics.rs"]
@@ -25,6 +27,8 @@ mod models;
 mod outage;
 #[path = "journey/pipelines.rs"]
 mod pipelines;
+#[path = "support/s3.rs"]
+mod s3;
 #[path = "journey/scale.rs"]
 mod scale;
 #[path = "journey/sizes.rs"]

@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, runtime, sync::oneshot, time};
 
 use crate::metrics::Metrics;
 
-pub use status::{ModelState, ModelStatus, ModelUsage, PipelineStatus, Snapshot, Status};
+pub use status::{ModelControl, ModelState, ModelStatus, ModelUsage, PipelineStatus, Snapshot, Status};
 
 mod endpoints;
 mod models;

@@ -1,7 +1,9 @@
-//! The Open Inference Protocol's view of the models, and Triton's repository index; read-only.
+//! The Open Inference Protocol's view of the models, and Triton's repository API: index, load, unload.
 //!
 //! Sources: the protocol's HTTP/REST part <https://kserve.github.io/website/latest/modelserving/data_plane/v2_protocol/>
 //! and Triton's model repository extension.
+
+use std::time::{Duration, Instant};
 
 use axum::{
     Json, Router,
@@ -14,8 +16,12 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ModelState, ModelStatus, ModelUsage, Snapshot, View, endpoints::code};
+use super::{ModelControl, ModelState, ModelStatus, ModelUsage, Snapshot, View, endpoints::code};
 use crate::backend::TensorSpec;
+
+/// How long a client that loads a model waits for it, and how often is looked whether it is there.
+const LOAD_PATIENCE: Duration = Duration::from_secs(60);
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// The protocol's name for ONNX files.
 const PLATFORM: &str = "onnx_onnxv1";
@@ -31,6 +37,8 @@ pub fn router() -> Router<View> {
         .route("/v2/models/{model}/versions/{version}", get(version))
         .route("/v2/models/{model}/versions/{version}/ready", get(version_ready))
         .route("/v2/repository/index", post(index))
+        .route("/v2/repository/models/{model}/load", post(load))
+        .route("/v2/repository/models/{model}/unload", post(unload))
 }
 
 async fn server() -> Json<Value> {
@@ -169,6 +177,46 @@ async fn index(State(view): State<View>, body: Bytes) -> Response {
     Json(wanted.map(index_entry).collect::<Value>()).into_response()
 }
 
+/// Answers when the model serves, or cannot: a client that loads wants to go on with it.
+async fn load(State(view): State<View>, Path(model): Path<String>) -> Response {
+    let asked = model.clone();
+    if let Err(error) = ask(&view, move |control| control.load(&asked)).await {
+        return refused(&error);
+    }
+    let deadline = Instant::now() + LOAD_PATIENCE;
+    loop {
+        let snapshot = view.status.snapshot();
+        let newest = in_service(&snapshot, &model);
+        match newest.map(|status| (status.state, status)) {
+            Some((ModelState::Available, _)) => return Json(json!({})).into_response(),
+            Some((ModelState::Failed, status)) => return refused(&reason(status)),
+            _ if Instant::now() > deadline => return refused("it is still being loaded: ask for its readiness later"),
+            _ => tokio::time::sleep(GLANCE).await,
+        }
+    }
+}
+
+async fn unload(State(view): State<View>, Path(model): Path<String>) -> Response {
+    match ask(&view, move |control| control.unload(&model)).await {
+        Ok(()) => Json(json!({})).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Tells a wish to whoever takes wishes, which may take some time.
+async fn ask(
+    view: &View,
+    wish: impl FnOnce(&dyn ModelControl) -> Result<(), String> + Send + 'static,
+) -> Result<(), String> {
+    let Some(control) = view.status.control() else { return Err("the worker is starting: try again soon".to_owned()) };
+    let told = tokio::task::spawn_blocking(move || wish(&*control)).await;
+    told.unwrap_or_else(|_| Err("the worker is stopping".to_owned()))
+}
+
+fn refused(error: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response()
+}
+
 fn index_entry(status: &ModelStatus) -> Value {
     let version = status.version.to_string();
     json!({"name": *status.name, "version": version, "state": triton_state(status.state), "reason": reason(status)})
@@ -186,10 +234,9 @@ const fn triton_state(state: ModelState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::Arc,
-        time::{Duration, SystemTime},
-    };
+    use std::{sync::Arc, time::SystemTime};
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::{
@@ -288,6 +335,43 @@ mod tests {
         let names: Vec<_> = ready.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["a/b", "iris"]);
         assert_eq!(client.post("/v2/repository/index", "{").code, 400);
+    }
+
+    /// Takes down what it is asked, and knows one model, which is there at once.
+    struct Operator {
+        asked: Mutex<Vec<String>>,
+        status: Arc<Status>,
+    }
+
+    impl ModelControl for Operator {
+        fn load(&self, name: &str) -> Result<(), String> {
+            self.asked.lock().push(format!("load {name}"));
+            if name != "iris" {
+                return Err(format!("there is no model `{name}`"));
+            }
+            self.status.set_models(vec![model("iris", 1, ModelState::Available)]);
+            Ok(())
+        }
+
+        fn unload(&self, name: &str) -> Result<(), String> {
+            self.asked.lock().push(format!("unload {name}"));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_operators_wishes_are_passed_on_and_a_load_answers_when_the_model_is_there() {
+        let client = Client::start(&Metrics::default(), Status::new(vec![]));
+        let early = client.post("/v2/repository/models/iris/load", "");
+        assert!(early.code == 400 && early.text.contains("starting"), "{}", early.text);
+        let operator = Arc::new(Operator { asked: Mutex::default(), status: Arc::clone(&client.status) });
+        client.status.set_control(Arc::<Operator>::clone(&operator));
+        assert_eq!(client.post("/v2/repository/models/iris/load", "{}").code, 200);
+        assert_eq!(client.get("/v2/models/iris/ready").code, 200);
+        assert_eq!(client.post("/v2/repository/models/iris/unload", "").code, 200);
+        let unknown = client.post("/v2/repository/models/a%2Fb/load", "");
+        assert_eq!((unknown.code, unknown.json()["error"].as_str()), (400, Some("there is no model `a/b`")));
+        assert_eq!(*operator.asked.lock(), ["load iris", "unload iris", "load a/b"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -108,6 +108,21 @@ pub struct PipelineStatus {
     pub models: Vec<Name>,
 }
 
+/// Takes an operator's wishes about models.
+pub trait ModelControl: Send + Sync {
+    /// Brings a model into memory, also one that has just been put into the repository; does not wait for its load.
+    ///
+    /// # Errors
+    /// A sentence if there is no such model.
+    fn load(&self, model: &str) -> Result<(), String>;
+
+    /// Takes a model out of memory until it is loaded again.
+    ///
+    /// # Errors
+    /// A sentence if there is no such model.
+    fn unload(&self, model: &str) -> Result<(), String>;
+}
+
 /// The worker's word on itself at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -172,11 +187,17 @@ impl Snapshot {
 /// What the worker says of itself, shared between it and the admin endpoint.
 ///
 /// It also keeps the metrics in step that say the same; so it is to be made after [`crate::metrics::install`].
-#[derive(Debug)]
 pub struct Status {
     current: ArcSwap<Snapshot>,
     assignment: AssignmentMetrics,
     states: ModelStateMetrics,
+    control: OnceLock<Arc<dyn ModelControl>>,
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status").field("current", &self.current).finish_non_exhaustive()
+    }
 }
 
 impl Status {
@@ -187,7 +208,19 @@ impl Status {
             current: ArcSwap::from_pointee(snapshot),
             assignment: AssignmentMetrics::new(),
             states: ModelStateMetrics::default(),
+            control: OnceLock::new(),
         }
+    }
+
+    /// Takes operators' wishes from now on.
+    pub fn set_control(&self, control: Arc<dyn ModelControl>) {
+        // There is one.
+        drop(self.control.set(control));
+    }
+
+    /// Who takes operators' wishes; nobody before models are there.
+    pub fn control(&self) -> Option<Arc<dyn ModelControl>> {
+        self.control.get().cloned()
     }
 
     /// What is so now.
@@ -241,7 +274,18 @@ pub(super) mod tests {
 
     pub fn version(name: &str, version: u64, state: ModelState) -> ModelStatus {
         let name = name.into();
-        ModelStatus { name, version, state, reason: None, digest: None, loaded_at: None, signature: None }
+        ModelStatus {
+            name,
+            version,
+            state,
+            since: None,
+            reason: None,
+            digest: None,
+            loaded_at: None,
+            memory: None,
+            signature: None,
+            usage: None,
+        }
     }
 
     pub fn pipeline(model: &str) -> PipelineStatus {

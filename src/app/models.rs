@@ -11,7 +11,7 @@ use std::{
         mpsc,
     },
     thread::{Builder, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, bail};
@@ -25,12 +25,14 @@ use super::{
     wanted::Chooser,
 };
 use crate::{
-    admin::{ModelState, ModelStatus, ModelUsage, Status},
+    admin::{ModelControl, ModelState, ModelStatus, ModelUsage, Status},
+    broker::kafka::announcer::Announcer,
+    codec::event::ModelEvent,
     config::{PipelineConfig, ServerConfig, Settings},
     metrics::RepositoryMetrics,
     model::{
         cache::{Cache, CacheOptions},
-        keeper::{Keeper, MemoryOptions, Message, Observer, State, VersionStatus, Wanted},
+        keeper::{Keeper, MemoryOptions, Message, Observer, Reply, State, VersionStatus, Wanted},
         loading::{Files, LoaderThreads},
         manager::Manager,
         servable::{Servable, ServableId},
@@ -45,6 +47,9 @@ use crate::{
 /// How often a store that cannot be reached at the start is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long a model that an operator wants loaded, and that is not known, may take to be seen in the repository.
+const NEWS: Duration = Duration::from_secs(2);
+
 /// How long an outage goes on before the log repeats it.
 const REMINDER: Duration = Duration::from_secs(60);
 
@@ -52,8 +57,6 @@ const REMINDER: Duration = Duration::from_secs(60);
 pub struct Models {
     /// Where groups lease versions.
     pub manager: Manager,
-    /// Hastens the next look at the repository.
-    pub poker: Poker,
     pipelines: Pipelines,
     _keeper: KeeperThread,
 }
@@ -85,7 +88,12 @@ impl Models {
         };
         let loader = LoaderThreads::start(files(server, &store)?, Box::new(opener), manager.clone())
             .context("threads to load models cannot be started")?;
-        let follower = Follower { status: Arc::clone(status), pipelines: Arc::clone(&bound) };
+        let follower = Follower {
+            status: Arc::clone(status),
+            pipelines: Arc::clone(&bound),
+            announcer: announcer(server)?,
+            worker: worker_name(),
+        };
         let keeper = Keeper::new(memory(server), manager.clone(), Box::new(loader), Box::new(follower));
         let keeper = Builder::new().name("models".to_owned()).spawn(move || keeper.run(&messages))?;
         let keeper = KeeperThread { manager: manager.clone(), thread: Some(keeper) };
@@ -96,7 +104,8 @@ impl Models {
         let poker = watcher
             .start(server.models.poll_interval.into())
             .context("a thread to watch the repository cannot be started")?;
-        Ok(Self { manager, poker, pipelines: bound, _keeper: keeper })
+        status.set_control(Arc::new(Control { manager: manager.clone(), poker }));
+        Ok(Self { manager, pipelines: bound, _keeper: keeper })
     }
 
     /// Has the pipelines of `worker` ready for every version before it serves, from now on.
@@ -104,6 +113,38 @@ impl Models {
         // There is one worker.
         drop(self.pipelines.set(Arc::downgrade(worker)));
         self.manager.serving().iter().for_each(|servable| opener::bind(worker, servable));
+    }
+}
+
+/// Passes an operator's wishes on.
+struct Control {
+    manager: Manager,
+    poker: Poker,
+}
+
+impl Control {
+    fn ask(&self, message: impl Fn(Name, Reply) -> Message, model: &str) -> Result<(), String> {
+        let (reply, answer) = mpsc::channel();
+        self.manager.tell(message(model.into(), reply));
+        answer.recv().unwrap_or_else(|_| Err("the worker is stopping".to_owned()))
+    }
+}
+
+impl ModelControl for Control {
+    fn load(&self, model: &str) -> Result<(), String> {
+        // It may have been put there a moment ago; the look that finds it takes some time.
+        self.poker.poke();
+        let deadline = Instant::now() + NEWS;
+        loop {
+            match self.ask(Message::Load, model) {
+                Err(_) if Instant::now() < deadline => std::thread::sleep(REST / 5),
+                answer => return answer,
+            }
+        }
+    }
+
+    fn unload(&self, model: &str) -> Result<(), String> {
+        self.ask(Message::Unload, model)
     }
 }
 
@@ -118,6 +159,12 @@ impl Drop for KeeperThread {
         self.manager.tell(Message::Stop);
         drop(self.thread.take().map(JoinHandle::join));
     }
+}
+
+fn announcer(server: &ServerConfig) -> anyhow::Result<Option<Announcer>> {
+    let Some(topic) = &server.models.events_topic else { return Ok(None) };
+    let announcer = Announcer::new(&super::kafka_settings(server), topic);
+    Ok(Some(announcer.context("the Kafka producer of model events cannot be created")?))
 }
 
 fn memory(server: &ServerConfig) -> MemoryOptions {
@@ -229,6 +276,34 @@ pub fn absent(settings: &Settings) -> Vec<String> {
 struct Follower {
     status: Arc<Status>,
     pipelines: Pipelines,
+    /// The topic of events, if there is one.
+    announcer: Option<Announcer>,
+    /// This worker's name in them.
+    worker: String,
+}
+
+impl Follower {
+    fn announce(&self, id: &ServableId, state: &str, status: Option<&VersionStatus>) {
+        let Some(announcer) = &self.announcer else { return };
+        let servable = status.and_then(|status| status.servable.as_deref());
+        let event = ModelEvent {
+            model: &id.name,
+            version: id.version,
+            state,
+            reason: status.and_then(|status| status.reason.as_deref()),
+            digest: servable.map(|servable| servable.digest.as_str()),
+            memory_bytes: servable.map(|servable| servable.memory),
+            worker: &self.worker,
+            time: status.map_or_else(SystemTime::now, |status| status.since),
+        };
+        announcer.announce(&id.name, &event.to_json());
+    }
+}
+
+/// This worker among others: its host and process.
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), std::process::id())
 }
 
 impl Observer for Follower {
@@ -239,13 +314,12 @@ impl Observer for Follower {
     }
 
     fn changed(&self, id: &ServableId, status: Option<&VersionStatus>) {
+        let state = status.map_or("gone", |status| state_of(status.state).as_str());
         match status {
-            Some(status) => {
-                let (state, reason) = (state_of(status.state).as_str(), status.reason.as_deref().unwrap_or_default());
-                tracing::debug!(model = %id, state, reason, "model version");
-            }
-            None => tracing::info!(model = %id, "the version is no longer in the repository, and has left"),
+            Some(_) => tracing::debug!(model = %id, state, "model version"),
+            None => tracing::info!(model = %id, "the version is not served any more"),
         }
+        self.announce(id, state, status);
     }
 
     fn all(&self, versions: Vec<VersionStatus>) {

@@ -6,7 +6,7 @@ use crate::{broker::kafka::topics, config::Settings};
 /// What is missing, one sentence each; empty if a worker would find everything. Blocks for some seconds if nobody answers.
 pub fn look(settings: &Settings) -> Vec<String> {
     let mut missing = Vec::new();
-    let names = TopicNames::of(&settings.pipelines).all();
+    let names = TopicNames::of(&settings.pipelines).all(&settings.server);
     match topics::look(&kafka_settings(&settings.server), &names, None) {
         Ok(()) => {}
         // The worker would create them itself.

@@ -134,7 +134,9 @@ pub fn bind(worker: &Worker, servable: &Arc<Servable>) {
     let name = &servable.id.name;
     for pipeline in &worker.pipelines {
         for (index, segment) in pipeline.segments.iter().enumerate() {
-            let Some(selector) = segment.predict.selector().ok().filter(|selector| selector.may_run(name)) else { continue };
+            let Some(selector) = segment.predict.selector().ok().filter(|selector| selector.may_run(name)) else {
+                continue;
+            };
             if let Err(error) = pipeline.bind(index, servable)
                 && selector.needed() == Some(name)
             {

@@ -7,10 +7,9 @@ use clap::Args;
 
 use super::{ConfigArgs, RuntimeArgs, signals};
 use crate::{
-    process,
     app::{App, Ended, shutdown::Shutdown},
     backend::onnx,
-    metrics,
+    metrics, process,
 };
 
 /// Run a worker: consume requests, predict, publish answers

@@ -27,6 +27,7 @@ mod asked;
 pub mod client;
 pub mod encode;
 pub mod envelope;
+pub mod event;
 mod groups;
 pub mod json;
 pub mod labels;

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    pipeline::topic_problem,
     problem::{KeyPath, Problem},
     units::{HumanDuration, HumanSize},
 };
@@ -50,6 +51,9 @@ pub struct ModelsConfig {
     /// How much memory models may take.
     #[serde(default)]
     pub memory: MemoryConfig,
+    /// The topic to which every change of a version's state is written, keyed by model. `null`: none.
+    #[serde(default)]
+    pub events_topic: Option<String>,
 }
 
 fn ten_seconds() -> HumanDuration {
@@ -149,6 +153,7 @@ impl ModelsConfig {
             poll_interval: ten_seconds(),
             cache: CacheConfig::default(),
             memory: MemoryConfig::default(),
+            events_topic: None,
         }
     }
 
@@ -201,12 +206,18 @@ impl ModelsConfig {
             let sentence = "must be longer than 0, or the repository would be looked at without a pause";
             problems.push(Problem::new(at.key("poll_interval"), sentence));
         }
+        if let Some(topic) = &self.events_topic {
+            problems.extend(topic_problem(topic, &at.key("events_topic")));
+        }
         let memory = at.key("memory");
         if self.memory.budget.is_some_and(|budget| budget.bytes() == 0) {
             problems.push(Problem::new(memory.key("budget"), "must be more than 0, or no model could be loaded"));
         }
         if self.memory.idle_timeout.is_some_and(|timeout| timeout.is_zero()) {
-            problems.push(Problem::new(memory.key("idle_timeout"), "must be longer than 0, or every model would leave at once"));
+            problems.push(Problem::new(
+                memory.key("idle_timeout"),
+                "must be longer than 0, or every model would leave at once",
+            ));
         }
         if self.cache.directory.as_os_str().is_empty() {
             problems.push(Problem::new(at.key("cache").key("directory"), "is empty: write a folder"));

@@ -200,7 +200,7 @@ impl OutputConfig {
     }
 }
 
-fn topic_problem(topic: &str, path: &KeyPath) -> Option<Problem> {
+pub(super) fn topic_problem(topic: &str, path: &KeyPath) -> Option<Problem> {
     (!is_kafka_name(topic)).then(|| {
         let sentence = format!(
             "`{}` is no topic name: Kafka takes letters, digits, `.`, `_` and `-`, {TOPIC_LEN} at most",

@@ -228,7 +228,8 @@ shutdown_timeout: 0s
              them",
             "server.yaml:1: kafka.group: is empty: name the consumer group of this worker",
             "server.yaml:1: kafka.commit_interval: must be longer than 0; 1s is the default",
-            "server.yaml:3: models.repository: `ftp://` is no kind of repository: write a folder or `file://…`",
+            "server.yaml:3: models.repository: `ftp://` is no kind of repository: write a folder, `file://…` or \
+             `s3://bucket/prefix`",
             "server.yaml:4: models.serve[0]: `*` means all models already: write `[\"*\"]` alone",
             "server.yaml:4: models.serve[2]: `a/b` is no model name: a name is one folder of the repository, without \
              `/`, `\\`, `..` or control characters, does not start with `.` and has at most 255 bytes",

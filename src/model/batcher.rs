@@ -162,7 +162,9 @@ impl Batcher {
         let (reply, done) = oneshot::channel();
         let job = Job::new(work, reply);
         match self.sessions.idle_for(rows) {
-            Some(mut runner) => Batch::all_of(job, self.limit()).for_each(|batch| self.sessions.run(&mut runner, batch)),
+            Some(mut runner) => {
+                Batch::all_of(job, self.limit()).for_each(|batch| self.sessions.run(&mut runner, batch))
+            }
             None => self.sessions.queue.push(job),
         }
         done.await.unwrap_or_else(|_| {
@@ -309,7 +311,7 @@ mod tests {
         let first = send(1.0);
         tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
         let (second, third) = (send(2.0), send(3.0));
-        while batcher.0.queue.waiting_rows() < 2 {
+        while batcher.sessions.queue.waiting_rows() < 2 {
             tokio::task::yield_now().await;
         }
         go.send(()).unwrap();
@@ -379,9 +381,9 @@ mod tests {
     async fn what_came_while_a_caller_ran_its_own_is_run_when_it_is_done() {
         let batcher = start(doubling(Arc::default()), BatchAxis::Dynamic, BatchOptions::default());
         let (reply, done) = oneshot::channel();
-        let session = batcher.0.queue.idle().unwrap();
-        batcher.0.queue.push(Job::new(work(&[4.0], one(0, 1)), reply));
-        assert!(batcher.0.queue.idle().is_none());
+        let session = batcher.sessions.queue.idle().unwrap();
+        batcher.sessions.queue.push(Job::new(work(&[4.0], one(0, 1)), reply));
+        assert!(batcher.sessions.queue.idle().is_none());
         drop(session);
         assert_eq!(values(&done.await.unwrap().parts[0]), [8.0]);
     }

@@ -116,8 +116,11 @@ fn no_such_version(name: &Name, choice: &ModelChoice, model: &CatalogModel) -> S
 mod tests {
     use super::*;
 
+    /// A model's name, its versions, its labels.
+    type Listed<'a> = (&'a str, &'a [u64], &'a [(&'a str, u64)]);
+
     /// Versions that say which they are.
-    fn catalog(models: &[(&str, &[u64], &[(&str, u64)])]) -> Catalog {
+    fn catalog(models: &[Listed<'_>]) -> Catalog {
         let mut catalog = Catalog::default();
         for (name, versions, labels) in models {
             let entry = |version: &u64| (*version, Entry::Failed(format!("{name}/{version}").into()));

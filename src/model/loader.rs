@@ -94,7 +94,16 @@ pub fn open(id: ServableId, folder: &Path, options: &LoadOptions) -> Result<Open
     }
     checks::check(&mut sessions, batching.axis, &options.batch, &options.checks)?;
     let (digest, folder) = (digest[..16].to_owned(), folder.to_owned());
-    Ok(Opened { id, digest, signature, batching, folder, sessions, threads: options.session.threads, batch: options.batch })
+    Ok(Opened {
+        id,
+        digest,
+        signature,
+        batching,
+        folder,
+        sessions,
+        threads: options.session.threads,
+        batch: options.batch,
+    })
 }
 
 impl Opened {

@@ -173,7 +173,8 @@ impl Shared {
         let alone = self.opening.fetch_sub(1, Ordering::AcqRel) == 1 && alone;
         match opened {
             Ok(opened) => {
-                let grown = before.zip(after).filter(|_| alone).map_or(0, |(before, after)| after.saturating_sub(before));
+                let grown =
+                    before.zip(after).filter(|_| alone).map_or(0, |(before, after)| after.saturating_sub(before));
                 Ok(Brought { opened, memory: memory(job.content.size(), grown), cached })
             }
             Err(reason) => Err(self.refuse(reason, cached)),

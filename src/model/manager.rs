@@ -59,7 +59,8 @@ impl Manager {
         let manager = Self::new(mpsc::channel().0);
         for servable in servables {
             let ServableId { name, version } = servable.id.clone();
-            let mut model = manager.0.catalog.load().models.get(&name).map(|model| CatalogModel::clone(model)).unwrap_or_default();
+            let mut model =
+                manager.0.catalog.load().models.get(&name).map(|model| CatalogModel::clone(model)).unwrap_or_default();
             model.versions.insert(version, Entry::Ready(servable));
             model.latest = model.versions.keys().next_back().copied();
             manager.publish(|catalog| drop(catalog.models.insert(name, Arc::new(model))));

@@ -87,9 +87,9 @@ impl Watcher {
     fn look(&mut self) -> Result<(), StoreError> {
         let started = Instant::now();
         let store = Arc::clone(&self.store);
-        let looked = store.list().and_then(|listing| {
-            self.source.look(listing, &mut |object, most| store.read(&object.path, most))
-        });
+        let looked = store
+            .list()
+            .and_then(|listing| self.source.look(listing, &mut |object, most| store.read(&object.path, most)));
         match looked {
             Ok(repository) => {
                 (self.observer)(Ok(started.elapsed()));
@@ -115,7 +115,7 @@ impl Poker {
     /// Has the repository looked at now.
     pub fn poke(&self) {
         // Nobody looks any more when the worker stops.
-        drop(self.0.send(()));
+        let _stopping = self.0.send(());
     }
 }
 

@@ -20,7 +20,7 @@ use modelmill::{
         batcher::BatchOptions,
         checks::CheckOptions,
         loader::{self, LoadOptions},
-        manager::{Manager, State},
+        manager::Manager,
         servable::ServableId,
     },
     request::{ModelChoice, Route, VersionChoice},

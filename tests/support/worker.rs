@@ -61,15 +61,27 @@ impl Worker {
 
     /// The text of an admin page, and the status code.
     pub fn page(&self, path: &str) -> (u16, String) {
-        let line: Value = serde_json::from_str(&self.wait_for_line("admin endpoint")).unwrap();
-        let url = format!("http://{}{path}", line["address"].as_str().unwrap());
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(10)))
-            .build()
-            .new_agent();
-        let mut response = agent.get(&url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
+        let url = self.url(path);
+        let mut response = agent().get(&url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    /// The same for what is asked by POST, without a body.
+    pub fn post(&self, path: &str) -> (u16, String) {
+        let url = self.url(path);
+        let mut response = agent().post(&url).send_empty().unwrap_or_else(|error| panic!("{url}: {error}"));
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    fn url(&self, path: &str) -> String {
+        let line: Value = serde_json::from_str(&self.wait_for_line("admin endpoint")).unwrap();
+        format!("http://{}{path}", line["address"].as_str().unwrap())
+    }
+
+    /// Waits until a version of a model is in service.
+    pub fn wait_until_served(&self, model: &str, version: &str) {
+        let path = format!("/v2/models/{model}/versions/{version}/ready");
+        wait_for(&format!("{model}/{version} in service"), || (self.page(&path).0 == 200).then_some(()));
     }
 
     /// The sum of the samples of a metric whose labels contain all of `labels`.
@@ -109,6 +121,11 @@ impl Worker {
         assert_eq!(self.ended().code(), Some(0), "a worker that is asked to stop exits 0");
         asked.elapsed()
     }
+}
+
+fn agent() -> ureq::Agent {
+    let patience = Some(Duration::from_secs(10));
+    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(patience).build().new_agent()
 }
 
 impl Drop for Worker {

@@ -22,7 +22,8 @@ static STARTER: OnceLock<Sender<Start>> = OnceLock::new();
 pub(super) fn init() {
     STARTER.get_or_init(|| {
         let (sender, starts) = channel::<Start>();
-        let started = Builder::new().name("starter".to_owned()).spawn(move || starts.into_iter().for_each(|start| start()));
+        let started =
+            Builder::new().name("starter".to_owned()).spawn(move || starts.into_iter().for_each(|start| start()));
         // Without it, threads are started where they are asked for.
         drop(started);
         sender

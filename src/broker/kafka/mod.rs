@@ -1,5 +1,6 @@
 //! Kafka, through librdkafka. The only place that knows it.
 
+pub mod announcer;
 pub mod client;
 pub mod consumer;
 mod context;

@@ -81,7 +81,9 @@ impl Cache {
             let name = version.file_name().into_string().unwrap_or_default();
             match name.strip_suffix(".use") {
                 Some(digest) if !self.layout.version(digest).exists() => {
-                    Lock::try_exclusive(&version.path())?.map(Lock::remove);
+                    if let Some(lock) = Lock::try_exclusive(&version.path())? {
+                        lock.remove();
+                    }
                 }
                 None if name.starts_with('.') => fs::remove_dir_all(version.path())?,
                 _ => {}

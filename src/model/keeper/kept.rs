@@ -58,8 +58,8 @@ impl Kept {
     /// should be is good.
     pub fn settle(&mut self) -> Vec<Serving> {
         let mut leaving = Vec::new();
-        let wanted = self.versions.values().filter(|version| version.content.is_some());
-        if wanted.fold(true, |good, version| good && version.is_good()) {
+        let mut wanted = self.versions.values().filter(|version| version.content.is_some());
+        if wanted.all(Version::is_good) {
             let old = self.versions.values_mut().filter(|version| version.content.is_none());
             leaving.extend(old.filter_map(Version::unload));
         }

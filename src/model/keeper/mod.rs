@@ -119,12 +119,7 @@ pub struct Keeper {
 
 impl Keeper {
     /// A keeper of no models yet.
-    pub fn new(
-        memory: MemoryOptions,
-        manager: Manager,
-        loader: Box<dyn Loading>,
-        observer: Box<dyn Observer>,
-    ) -> Self {
+    pub fn new(memory: MemoryOptions, manager: Manager, loader: Box<dyn Loading>, observer: Box<dyn Observer>) -> Self {
         Self {
             models: BTreeMap::new(),
             leaving: Vec::new(),
@@ -188,7 +183,10 @@ impl Keeper {
             self.tell();
         }
         if self.loading == 0 && self.next(now).is_none() {
-            self.settled.drain(..).for_each(|reply| drop(reply.send(())));
+            for reply in self.settled.drain(..) {
+                // Who waited may have given up.
+                let _gone = reply.send(());
+            }
         }
     }
 
@@ -228,9 +226,7 @@ impl Keeper {
         };
         version.work = Work::Idle;
         let before = match outcome {
-            Ok(servable) => {
-                version.loaded(Serving { servable, fingerprint })
-            }
+            Ok(servable) => version.loaded(Serving { servable, fingerprint }),
             Err(refusal) => {
                 version.failed(fingerprint, &refusal, now, &id);
                 None
@@ -245,11 +241,15 @@ impl Keeper {
 
     fn set_unloaded(&mut self, name: &Name, unloaded: bool, now: Instant) -> Result<(), String> {
         let Some(model) = self.models.get_mut(name) else {
-            return Err(format!("there is no model `{name}` to serve; POST /v2/repository/index lists those that there are"));
+            return Err(format!(
+                "there is no model `{name}` to serve; POST /v2/repository/index lists those that there are"
+            ));
         };
         model.unloaded = unloaded;
         if !unloaded {
-            for version in model.versions.values_mut().filter(|version| version.content.is_some() && !version.is_current()) {
+            for version in
+                model.versions.values_mut().filter(|version| version.content.is_some() && !version.is_current())
+            {
                 version.retry_now(now);
                 version.demanded.get_or_insert(now);
             }
@@ -300,9 +300,8 @@ impl Keeper {
             let due = model.versions.iter().filter(|(_, version)| version.is_due(now) && self.may_begin(version));
             due.map(move |(number, version)| (name, *number, version))
         });
-        let first = due.min_by_key(|(_, _, version)| {
-            (version.demanded.is_none(), version.demanded, version.serving.is_none())
-        })?;
+        let first = due
+            .min_by_key(|(_, _, version)| (version.demanded.is_none(), version.demanded, version.serving.is_none()))?;
         Some(ServableId { name: first.0.clone(), version: first.1 })
     }
 
@@ -363,9 +362,10 @@ impl Keeper {
 
     /// The versions in memory that nobody uses and that would come back if somebody did.
     fn unused(&self) -> Vec<Candidate<ServableId>> {
-        let versions = self.models.iter().flat_map(|(name, model)| {
-            model.versions.iter().map(move |(number, version)| (name, *number, version))
-        });
+        let versions = self
+            .models
+            .iter()
+            .flat_map(|(name, model)| model.versions.iter().map(move |(number, version)| (name, *number, version)));
         let unused = versions.filter_map(|(name, number, version)| {
             let serving = version.serving.as_ref().filter(|_| version.is_current())?;
             // Here and in the catalogue.

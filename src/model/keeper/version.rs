@@ -108,7 +108,8 @@ impl Version {
 
     /// Whether what it should serve has passed all checks, and is in memory or may be loaded at any time.
     pub fn is_good(&self) -> bool {
-        self.content.is_some() && (self.is_current() || (self.passed.as_deref() == self.fingerprint() && !self.has_failed()))
+        self.content.is_some()
+            && (self.is_current() || (self.passed.as_deref() == self.fingerprint() && !self.has_failed()))
     }
 
     pub fn has_failed(&self) -> bool {
@@ -145,9 +146,15 @@ impl Version {
         let is_news = self.failure.as_ref().is_none_or(|failure| *failure.reason != *refusal.reason);
         let reason = &refusal.reason;
         match &self.serving {
-            _ if !is_news => tracing::debug!(model = %id, error = reason, times, "this model version still cannot be served"),
-            None => tracing::error!(model = %id, error = reason, "this model version cannot be served; its requests are answered with MODEL_UNAVAILABLE"),
-            Some(_) => tracing::error!(model = %id, error = reason, "another upload of this model version cannot be served; what it was before goes on"),
+            _ if !is_news => {
+                tracing::debug!(model = %id, error = reason, times, "this model version still cannot be served")
+            }
+            None => {
+                tracing::error!(model = %id, error = reason, "this model version cannot be served; its requests are answered with MODEL_UNAVAILABLE")
+            }
+            Some(_) => {
+                tracing::error!(model = %id, error = reason, "another upload of this model version cannot be served; what it was before goes on")
+            }
         }
         let Pause { first, most } = if refusal.passing { PASSING } else { LASTING };
         let pause = first.saturating_mul(1 << (times - 1).min(16)).min(most);
