@@ -234,11 +234,14 @@ fn report(chooser: &Chooser, repository: &Repository, reported: &mut Vec<String>
 
 /// Tells an outage of the store once, and then from time to time.
 fn look_observer() -> impl FnMut(Result<Duration, &StoreError>) + Send {
-    let (metrics, mut outage) = (RepositoryMetrics::new(), None::<(Instant, Instant)>);
+    let (metrics, mut outage, mut has_seen) = (RepositoryMetrics::new(), None::<(Instant, Instant)>, false);
     move |look| {
         metrics.looked(look.as_ref().ok().copied());
         let now = Instant::now();
+        has_seen |= look.is_ok();
         match (look, &mut outage) {
+            // A worker that cannot start says that by itself.
+            (Err(error), _) if !has_seen && !matches!(error, StoreError::Unreachable(_)) => {}
             (Ok(_), Some((since, _))) => {
                 tracing::info!(outage = ?since.elapsed(), "the model repository answers again");
                 outage = None;

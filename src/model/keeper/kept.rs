@@ -1,20 +1,19 @@
 //! The versions of one model together: which of them is the latest, what labels mean, and which may go.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Wanted,
-    status::{State, VersionStatus},
+    status::State,
     version::{Serving, Version},
 };
 use crate::{
     codec::labels::Labels,
     model::{
         catalog::{CatalogModel, Entry},
-        servable::{Servable, ServableId},
+        servable::Servable,
         source::Shortfall,
     },
-    tensor::Name,
 };
 
 /// What an operator's unloading tells requests.
@@ -34,8 +33,6 @@ pub struct Kept {
     pub unloaded: bool,
     /// What is wrong with `labels.yaml`.
     pub problem: Option<String>,
-    /// Since when versions that are not there in full have been told.
-    shown: BTreeMap<u64, SystemTime>,
 }
 
 impl Kept {
@@ -99,19 +96,18 @@ impl Kept {
             .or_else(|| highest(&|_| true))
     }
 
-    /// Versions of which nothing serves and not all is there.
-    pub fn incomplete(&mut self, name: &Name) -> Vec<VersionStatus> {
-        let Self { versions, shortfalls, shown, .. } = self;
-        shown.retain(|number, _| shortfalls.contains_key(number));
-        let alone = shortfalls.iter().filter(|(number, _)| !versions.contains_key(number));
-        let status = |(number, shortfall): (&u64, &Shortfall)| VersionStatus {
-            id: ServableId { name: name.clone(), version: *number },
-            state: if matches!(shortfall, Shortfall::Waits(_)) { State::Aspired } else { State::Failed },
-            since: *shown.entry(*number).or_insert_with(SystemTime::now),
-            reason: Some(shortfall.sentence().into()),
-            servable: None,
-        };
-        alone.map(status).collect()
+    /// What is so of each version: its state, why, and what of it is in memory. Those that are not there in full, too.
+    pub fn states(&self) -> impl Iterator<Item = (u64, State, Option<Arc<str>>, Option<Arc<Servable>>)> {
+        let versions = self.versions.iter().map(|(number, version)| {
+            let shortfall = || Some(self.shortfalls.get(number)?.sentence().into());
+            let servable = version.serving.as_ref().map(|serving| Arc::clone(&serving.servable));
+            (*number, version.state(), version.reason().or_else(shortfall), servable)
+        });
+        let alone = self.shortfalls.iter().filter(|(number, _)| !self.versions.contains_key(number));
+        versions.chain(alone.map(|(number, shortfall)| {
+            let state = if matches!(shortfall, Shortfall::Waits(_)) { State::Aspired } else { State::Failed };
+            (*number, state, Some(shortfall.sentence().into()), None)
+        }))
     }
 
     /// As requests meet it.

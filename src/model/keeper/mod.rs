@@ -9,9 +9,9 @@
 //! wish to unload.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 pub use memory::MemoryOptions;
@@ -34,6 +34,11 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod version;
+
+/// For people.
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
 
 /// How often is looked for what nobody announces: leases that have run out, models that nobody has used.
 const SOON: Duration = Duration::from_millis(50);
@@ -113,8 +118,8 @@ pub struct Keeper {
     observer: Box<dyn Observer>,
     settled: Vec<mpsc::Sender<()>>,
     changed: bool,
-    /// The versions that the observer knows of.
-    told: BTreeSet<ServableId>,
+    /// What the observer was told last, and since when it is so.
+    told: BTreeMap<ServableId, (State, SystemTime)>,
 }
 
 impl Keeper {
@@ -130,7 +135,7 @@ impl Keeper {
             observer,
             settled: Vec::new(),
             changed: false,
-            told: BTreeSet::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -210,9 +215,10 @@ impl Keeper {
         let outcome = outcome.and_then(|servable| match budget {
             Some(budget) if servable.memory > budget => {
                 let reason = format!(
-                    "it takes {} MiB of memory, more than all models may take together ({} MiB): raise models.memory.budget",
-                    servable.memory >> 20,
-                    budget >> 20
+                    "it takes {:.1} MiB of memory, more than all models may take together ({:.1} MiB): raise \
+                     models.memory.budget",
+                    mebibytes(servable.memory),
+                    mebibytes(budget)
                 );
                 self.leaving.push(Serving { servable, fingerprint: fingerprint.clone() });
                 Err(Refusal { reason, passing: false })
@@ -291,6 +297,7 @@ impl Keeper {
         let unused = |serving: &mut Serving| Arc::strong_count(&serving.servable) == 1;
         for Serving { servable, .. } in self.leaving.extract_if(.., unused) {
             self.loader.end(servable);
+            self.changed = true;
         }
     }
 
@@ -397,28 +404,29 @@ impl Keeper {
 
     /// Tells the observer what is so now.
     fn tell(&mut self) {
-        let mut all = Vec::new();
-        for (name, model) in &mut self.models {
-            let shortfalls = std::mem::take(&mut model.shortfalls);
-            for (number, version) in &mut model.versions {
-                let id = ServableId { name: name.clone(), version: *number };
-                let state = version.state();
-                let (is_new, since) = version.show(state);
-                let shortfall = shortfalls.get(number).map(|shortfall| shortfall.sentence().into());
-                let servable = version.serving.as_ref().map(|serving| Arc::clone(&serving.servable));
-                let status = VersionStatus { id, state, since, reason: version.reason().or(shortfall), servable };
-                if is_new {
-                    self.observer.changed(&status.id, Some(&status));
-                }
-                all.push(status);
-            }
-            model.shortfalls = shortfalls;
-            all.extend(model.incomplete(name));
+        let mut now = BTreeMap::new();
+        for serving in &self.leaving {
+            now.insert(serving.servable.id.clone(), (State::Retiring, None, Some(Arc::clone(&serving.servable))));
         }
-        all.sort_by(|left, right| left.id.cmp(&right.id));
-        let told: BTreeSet<_> = all.iter().map(|status| status.id.clone()).collect();
-        self.told.difference(&told).for_each(|id| self.observer.changed(id, None));
-        self.told = told;
+        for (name, model) in &self.models {
+            for (version, state, reason, servable) in model.states() {
+                now.insert(ServableId { name: name.clone(), version }, (state, reason, servable));
+            }
+        }
+        let before = std::mem::take(&mut self.told);
+        let status = |(id, (state, reason, servable)): (ServableId, (State, _, _))| {
+            let same = before.get(&id).filter(|(told, _)| *told == state);
+            let since = same.map_or_else(SystemTime::now, |(_, since)| *since);
+            let status = VersionStatus { id: id.clone(), state, since, reason, servable };
+            if same.is_none() {
+                self.observer.changed(&id, Some(&status));
+            }
+            self.told.insert(id, (state, since));
+            status
+        };
+        let all = now.into_iter().map(status).collect();
+        let gone = before.keys().filter(|id| !self.told.contains_key(id));
+        gone.for_each(|id| self.observer.changed(id, None));
         self.observer.all(all);
     }
 }

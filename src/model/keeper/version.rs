@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::status::State;
@@ -68,8 +68,6 @@ pub struct Version {
     pub demanded: Option<Instant>,
     /// Bytes that it took in memory when it was loaded last.
     pub memory: Option<u64>,
-    /// What was told of it last.
-    shown: Option<(State, SystemTime)>,
 }
 
 impl Version {
@@ -83,7 +81,6 @@ impl Version {
             demand: Arc::default(),
             demanded: None,
             memory: None,
-            shown: None,
         }
     }
 
@@ -191,7 +188,7 @@ impl Version {
     /// What it is doing.
     pub fn state(&self) -> State {
         match (&self.serving, &self.work) {
-            (Some(_), _) if self.content.is_none() => State::Retiring,
+            // Also what should not be there any more, until another one has taken over.
             (Some(_), _) => State::Available,
             (None, _) if self.has_failed() => State::Failed,
             (None, Work::Loading(_)) => State::Loading,
@@ -211,18 +208,6 @@ impl Version {
             (Some(serving), _) => Entry::Ready(Arc::clone(&serving.servable)),
             (None, Some(failure)) => Entry::Failed(Arc::clone(&failure.reason)),
             (None, None) => Entry::OnDemand(Arc::clone(&self.demand)),
-        }
-    }
-
-    /// Notes that its state is told; whether it is another than was told last, and since when.
-    pub fn show(&mut self, state: State) -> (bool, SystemTime) {
-        match self.shown {
-            Some((shown, since)) if shown == state => (false, since),
-            _ => {
-                let now = SystemTime::now();
-                self.shown = Some((state, now));
-                (true, now)
-            }
         }
     }
 }
