@@ -223,13 +223,22 @@ fn first_look(watcher: &mut Watcher, store: &dyn Store, shutdown: &Shutdown) -> 
     }
 }
 
-/// Says once of each model that it has no version to serve.
-fn report(chooser: &Chooser, repository: &Repository, reported: &mut Vec<String>) {
-    let absent = chooser.absent(repository);
-    for sentence in absent.iter().filter(|sentence| !reported.contains(sentence)) {
-        tracing::error!("{sentence}; its requests are answered with UNKNOWN_MODEL");
-    }
-    *reported = absent;
+/// What was seen at the look before, and whether it was reported.
+type Reported = Vec<(String, bool)>;
+
+/// Says once of each model that it has no version to serve; of one that may be only just coming, when it was so before.
+fn report(chooser: &Chooser, repository: &Repository, reported: &mut Reported) {
+    let seen = |(sentence, waits): (String, bool)| {
+        let before = reported.iter().find(|(before, _)| *before == sentence).map(|(_, reported)| *reported);
+        let is_due = before == Some(false) || (before.is_none() && !waits);
+        if is_due {
+            tracing::error!("{sentence}; its requests are answered with UNKNOWN_MODEL");
+        }
+        let is_reported = is_due || before == Some(true);
+        (sentence, is_reported)
+    };
+    let now = chooser.absent(repository).into_iter().map(seen).collect();
+    *reported = now;
 }
 
 /// Tells an outage of the store once, and then from time to time.
@@ -270,7 +279,8 @@ pub fn absent(settings: &Settings) -> Vec<String> {
         let mut look = || source.look(store.list()?, &mut |object, most| store.read(&object.path, most));
         look()?;
         std::thread::sleep(REST);
-        Ok(Chooser::new(&server.models, pipelines)?.absent(&look()?))
+        let absent = Chooser::new(&server.models, pipelines)?.absent(&look()?);
+        Ok(absent.into_iter().map(|(sentence, _)| sentence).collect())
     };
     looked().unwrap_or_else(|error| vec![format!("{error:#}")])
 }

@@ -44,8 +44,9 @@ impl Chooser {
         self.served(repository).into_iter().filter_map(wanted).collect()
     }
 
-    /// The models that should be served and have no version to serve, one sentence each.
-    pub fn absent(&self, repository: &Repository) -> Vec<String> {
+    /// The models that should be served and have no version to serve, one sentence each; and whether another look may find
+    /// that one is only just being uploaded.
+    pub fn absent(&self, repository: &Repository) -> Vec<(String, bool)> {
         let absent = |name: Name| {
             let wanted = repository.models.get(&name).map(|model| self.of(&name, model)).unwrap_or_default();
             if !wanted.contents.is_empty() {
@@ -56,7 +57,8 @@ impl Chooser {
                 Some((version, shortfall)) => format!("; version {version} is {}", shortfall.sentence()),
                 None => format!("; put one at {place}/{name}/1/model.onnx"),
             };
-            Some(format!("model `{name}` has no version to serve in `{place}`{why}"))
+            let waits = wanted.shortfalls.values().any(|shortfall| matches!(shortfall, Shortfall::Waits(_)));
+            Some((format!("model `{name}` has no version to serve in `{place}`{why}"), waits))
         };
         self.served(repository).into_iter().filter_map(absent).collect()
     }

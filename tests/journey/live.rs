@@ -126,7 +126,7 @@ fn a_broken_upload_is_reported_and_the_version_before_goes_on_until_it_is_mended
     let manifest = json!({"files": [{"path": "model.onnx", "size": size, "sha256": "0".repeat(64)}]});
     fs::write(folder(&rig, "iris/2/manifest.json"), manifest.to_string()).unwrap();
     let index = wait_for_index(&worker, "another sha256");
-    assert!(index.contains(r#""name":"iris","reason":"","state":"READY","version":"1""#), "{index}");
+    assert!(index.contains(r#""name":"iris","version":"1","state":"READY","reason":"""#), "{index}");
     // Half of it has come.
     rig.model("iris", 3, IRIS);
     let manifest = json!({"files": [{"path": "model.onnx", "size": size + 1, "sha256": "0".repeat(64)}]});

@@ -47,7 +47,9 @@ fn requests_that_may_wait_travel_together() {
     lane.receive(50);
     let chunks = |suffix: &str| worker.metric(&format!("modelmill_chunk_messages_{suffix}"), &[]) as u64;
     assert_eq!(chunks("sum"), 51);
-    let most = 3 + began.elapsed().as_secs() / WAIT.as_secs();
+    // A fetch for each second, the one under way, and the one of the first request; what one brings may be handed over in as
+    // many chunks as there are partitions.
+    let most = 4 * (2 + began.elapsed().as_secs() / WAIT.as_secs());
     assert!(chunks("count") <= most, "{} chunks, but {most} at the most", chunks("count"));
     worker.stop();
 }
