@@ -38,7 +38,7 @@ fn counts(output: &str, model: &str) -> [u64; 4] {
 #[test]
 fn every_request_to_every_model_is_answered_once_and_nothing_is_left_behind() {
     let temporary = tempfile::tempdir().unwrap();
-    let (code, output, log) = run(&mut demo(&temporary, &["--seconds", "2", "--rate", "300"]));
+    let (code, output, log) = run(&mut demo(&temporary, &["--seconds", "4", "--rate", "300"]));
     assert_eq!((code, log.as_str()), (Some(0), ""), "{output}");
     for model in ["iris", "spam", "digits"] {
         let [requests, answers, lost, errors] = counts(&output, model);
@@ -46,6 +46,10 @@ fn every_request_to_every_model_is_answered_once_and_nothing_is_left_behind() {
         assert_eq!((lost, errors), (0, 0), "{output}");
     }
     assert!(output.contains("each answered exactly once and with the right class"), "{output}");
+    // Two versions answered, and the damaged one did not.
+    let versions = output.lines().find(|line| line.contains("version 1:")).unwrap_or_else(|| panic!("{output}"));
+    assert!(versions.contains("version 2:"), "{output}");
+    assert!(output.contains("version 3 refused: `model.onnx` has another sha256"), "{output}");
     // The samples: what was asked beside what was answered.
     for (asked, answered) in [("sepal length  5.1 cm", "setosa"), ("\"Upgrade to the new car", "spam"), ("░░▓▓░░", "9")]
     {

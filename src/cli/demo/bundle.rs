@@ -62,6 +62,26 @@ impl Folder {
         self.0.join("pipelines")
     }
 
+    /// Puts another version of a bundled model there, its manifest last; damaged: with a byte that is not what it was.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn publish(&self, model: &str, version: u32, damaged: bool) -> std::io::Result<()> {
+        let first = format!("{model}/1/");
+        let mut files: Vec<_> =
+            FILES.iter().filter_map(|(path, bytes)| Some((path.strip_prefix(&first)?, bytes))).collect();
+        files.sort_by_key(|(name, _)| *name == "manifest.json");
+        for (name, bytes) in files {
+            let mut bytes = bytes.to_vec();
+            if damaged && name == "model.onnx" {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0xff;
+            }
+            self.write(&format!("{model}/{version}/{name}"), &bytes)?;
+        }
+        Ok(())
+    }
+
     /// Writes a file into it.
     ///
     /// # Errors

@@ -5,12 +5,13 @@
 //! one answer, the right one.
 
 use std::{
+    collections::BTreeMap,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{RuntimeArgs, print, signals};
@@ -25,6 +26,7 @@ use screen::Screen;
 use showcase::Showcase;
 use stage::Stage;
 use traffic::{Lane, Traffic};
+use uploads::Uploads;
 
 mod answer;
 mod bundle;
@@ -35,6 +37,7 @@ mod screen;
 mod showcase;
 mod stage;
 mod traffic;
+mod uploads;
 
 /// Ended by Ctrl-C, as shells count it.
 const INTERRUPTED: u8 = 130;
@@ -46,7 +49,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(100);
 ///
 /// Starts a Kafka broker (librdkafka's mock cluster), a worker and a client in this one process, with three small models
 /// that are part of the program: a table model (iris), a text model (spam) and an image model (digits). Shows a request to
-/// each beside its answer, then sends traffic to all three and counts what comes back.
+/// each beside its answer, then sends traffic to all three and counts what comes back. In the middle of it a second version of
+/// the table model lands in the repository and takes over, and a damaged third one is refused.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     modelmill demo\n  \
@@ -119,7 +123,7 @@ fn perform(args: &DemoArgs, runtime: &RuntimeInfo, folder: &Folder, stop: &Shutd
     if stop.is_requested() {
         return Ok(false);
     }
-    let rows = drive(args, screen, &lanes, &mut stage, stop)?;
+    let Driven { rows, versions } = drive(args, screen, &lanes, (&mut stage, folder), stop)?;
     if stop.is_requested() {
         return Ok(false);
     }
@@ -127,6 +131,7 @@ fn perform(args: &DemoArgs, runtime: &RuntimeInfo, folder: &Folder, stop: &Shutd
         print("\n")?;
     }
     print(report::table(&rows))?;
+    print(uploads::report(screen, &versions, uploads::refusal(&stage).as_deref()))?;
     let (good, verdict) = report::verdict(screen, &rows);
     print(format!("\n{verdict}\n"))?;
     // Clients before their broker, or they would report that it is gone.
@@ -169,25 +174,35 @@ fn show_sample(lane: &Lane, screen: Screen, stop: &Shutdown) -> anyhow::Result<(
     }
 }
 
-/// Traffic on all lanes side by side, and what came of it.
+/// What came of the traffic.
+struct Driven {
+    rows: Vec<Row>,
+    /// The answers of the model whose versions came, by version.
+    versions: BTreeMap<String, u64>,
+}
+
+/// Traffic on all lanes side by side, new versions on the way, and what came of it.
 fn drive(
     args: &DemoArgs,
     screen: Screen,
     lanes: &[Lane],
-    stage: &mut Stage,
+    (stage, folder): (&mut Stage, &Folder),
     stop: &Shutdown,
-) -> anyhow::Result<Vec<Row>> {
+) -> anyhow::Result<Driven> {
     let (seconds, rate) = (args.seconds, args.rate);
     let heading = screen.strong(format!("Traffic for {seconds} s"));
-    print(format!("\n{heading}  {rate} requests/s to all three, as OIP tensors and in row form\n\n"))?;
+    print(format!("\n{heading}  {rate} requests/s to all three, as OIP tensors and in row form\n"))?;
+    print("On the way, version 2 of iris is uploaded, and a version 3 that is damaged\n\n")?;
     let rate = f64::from(rate) / lanes.len() as f64;
     let length = Duration::from_secs(seconds.into());
     let traffic: Vec<_> = lanes.iter().map(|lane| Traffic::new(lane, rate, length)).collect();
+    let mut uploads = Uploads::over(folder, length);
     let mut progress = Progress::new(screen, &traffic, (rate * f64::from(seconds)) as u64);
     thread::scope(|scope| {
         let drivers: Vec<_> = traffic.iter().map(|traffic| scope.spawn(|| traffic.drive(stop))).collect();
         while !drivers.iter().all(|driver| driver.is_finished()) {
-            let trouble = stage.check().and_then(|()| progress.show(&traffic));
+            let uploaded = uploads.go_on().context("a new version cannot be uploaded");
+            let trouble = uploaded.and_then(|()| stage.check()).and_then(|()| progress.show(&traffic));
             if trouble.is_err() {
                 traffic.iter().for_each(Traffic::abort);
                 return trouble;
@@ -204,5 +219,7 @@ fn drive(
     } else {
         progress.wipe()
     }
-    Ok(traffic.iter().map(Row::of).collect())
+    let renewed = traffic.iter().find(|traffic| traffic.lane.showcase.name == uploads::MODEL);
+    let versions = renewed.map(|traffic| traffic.tally.lock().versions.clone()).unwrap_or_default();
+    Ok(Driven { rows: traffic.iter().map(Row::of).collect(), versions })
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 
 use super::bundle::Folder;
 use crate::{
@@ -71,6 +72,13 @@ impl Stage {
         self.admin
     }
 
+    /// What the worker says of its models; nothing if it does not answer.
+    pub fn index(&self) -> Vec<Value> {
+        let answer = ask(self.admin, "POST", "/v2/repository/index").unwrap_or_default();
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).unwrap_or_default()
+    }
+
     /// Waits until the worker says that it is ready, as a supervisor would.
     ///
     /// # Errors
@@ -79,7 +87,7 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         let mut last = String::new();
         while !self.stop.is_requested() {
-            last = get(self.admin, "/readyz").unwrap_or(last);
+            last = ask(self.admin, "GET", "/readyz").unwrap_or(last);
             if last.starts_with("HTTP/1.0 200") {
                 return Ok(());
             }
@@ -146,17 +154,17 @@ fn server_file(broker: &EmbeddedBroker, folder: &Folder) -> String {
     let repository = json_line(&folder.path().display().to_string().replace("${", "$${"));
     format!(
         "kafka: {{brokers: \"{brokers}\", group: demo, properties: {properties}}}\n\
-         models: {{repository: {repository}}}\n\
+         models: {{repository: {repository}, poll_interval: 200ms}}\n\
          admin: {{listen: \"127.0.0.1:0\"}}\n\
          shutdown_timeout: 5s\n"
     )
 }
 
 /// The head and the body of the answer to a request for `path`.
-fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+fn ask(address: SocketAddr, method: &str, path: &str) -> std::io::Result<String> {
     let mut connection = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     connection.set_read_timeout(Some(Duration::from_secs(1)))?;
-    write!(connection, "GET {path} HTTP/1.0\r\n\r\n")?;
+    write!(connection, "{method} {path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n")?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     Ok(answer)

@@ -2,7 +2,10 @@
 //!
 //! The latency of a request is counted from when it should have been sent, so that a client that is held up hides nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
@@ -50,6 +53,8 @@ pub struct Tally {
     pub wrong: u64,
     /// Which of them came first, and what it said.
     pub first_fault: Option<String>,
+    /// Answers by the version that gave them.
+    pub versions: BTreeMap<String, u64>,
 }
 
 /// The traffic of one lane, shared with whoever watches.
@@ -99,7 +104,7 @@ impl<'a> Traffic<'a> {
     /// Traffic of so many requests a second for so long, which begins now.
     pub fn new(lane: &'a Lane, rate: f64, length: Duration) -> Self {
         let run = Run::new(Some(format!("{}-load", lane.showcase.name)), SendTimes::Planned(Rate(rate)));
-        let tally = Tally { ledger: Ledger::new(), wrong: 0, first_fault: None };
+        let tally = Tally { ledger: Ledger::new(), wrong: 0, first_fault: None, versions: BTreeMap::new() };
         Self { lane, run, tally: Mutex::new(tally), length }
     }
 
@@ -156,7 +161,11 @@ impl<'a> Traffic<'a> {
         let fault = sequence
             .filter(|_| status == OK)
             .and_then(|sequence| self.lane.showcase.fault(sequence, record.value().unwrap_or_default()));
+        let version = version(record.value().unwrap_or_default());
         let mut tally = self.tally.lock();
+        if let Some(version) = version.filter(|_| sequence.is_some()) {
+            *tally.versions.entry(version).or_default() += 1;
+        }
         tally.ledger.enter(&self.run, record);
         if let (Some(fault), Some(id)) = (fault, id) {
             tally.wrong += 1;
@@ -175,6 +184,15 @@ impl<'a> Traffic<'a> {
         }
         Ok(())
     }
+}
+
+/// Which version gave an answer.
+fn version(answer: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        model_version: String,
+    }
+    serde_json::from_slice::<Named>(answer).ok().map(|named| named.model_version)
 }
 
 impl Lane {
