@@ -116,6 +116,22 @@ impl S3Server {
     /// Stops it in its tracks: connections stay open and nobody answers.
     pub fn freeze(&self) {
         self.signal(libc::SIGSTOP);
+        // The signal is sent before every thread has seen it; one that has not might answer.
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_stopped() {
+            assert!(Instant::now() < deadline, "versitygw does not stop");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether all of its threads are stopped.
+    fn is_stopped(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        tasks.flatten().all(|task| {
+            // The state stands behind the name, which is in brackets; a thread that has gone does nothing.
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     /// Lets it go on.
