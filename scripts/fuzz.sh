@@ -16,7 +16,7 @@ if [[ ${#targets[@]} -eq 0 ]]; then
     done
 fi
 
-# The decoder has no unsafe code for a sanitizer to watch, and without one a stable compiler will do; debug assertions and
+# A sanitizer wants a nightly compiler. Without one a stable compiler will do: loads beside a text are few (src/codec/json/simd.rs), debug assertions and
 # overflow checks are on.
 for target in "${targets[@]}"; do
     echo "==> $target, $seconds s"

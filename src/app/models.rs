@@ -264,7 +264,11 @@ fn look_observer() -> impl FnMut(Result<Duration, &StoreError>) + Send {
             }
             (Err(error), None) => {
                 outage = Some((now, now));
-                tracing::warn!(%error, "the model repository cannot be looked at; what serves goes on");
+                if has_seen {
+                    tracing::warn!(%error, "the model repository cannot be looked at; what serves goes on");
+                } else {
+                    tracing::warn!(%error, "the model repository cannot be looked at; retrying until it answers");
+                }
             }
         }
     }
