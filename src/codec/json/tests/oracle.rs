@@ -256,6 +256,8 @@ fn integer(leaf: &str) -> Option<i128> {
     leaf.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(())?;
     let (mantissa, exponent) = leaf.split_once(['e', 'E']).unwrap_or((leaf, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    // However many zeros there are, they are no digits of the number.
+    let fraction = fraction.trim_end_matches('0');
     let mut value: i128 = format!("{whole}{fraction}").parse().ok()?;
     if value == 0 {
         return Some(0);
