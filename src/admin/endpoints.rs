@@ -110,7 +110,7 @@ mod tests {
         admin::{
             ModelState, Status,
             client::Client,
-            status::tests::{pipeline, version},
+            status::tests::{pipeline, set, version},
         },
         metrics::{Metrics, PipelineMetrics},
     };
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(answer.json()["reasons"].as_array().unwrap().len(), 2);
 
         client.status.set_assigned(4);
-        client.status.set_models(vec![version("iris", 1, ModelState::Available)]);
+        set(&client.status, vec![version("iris", 1, ModelState::Available)]);
         let answer = client.get("/readyz");
         assert_eq!(answer.code, 200);
         assert_eq!(answer.json()["assigned_partitions"], 4);
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn every_endpoint_that_is_listed_is_there() {
         let client = Client::start(&Metrics::default(), Status::new(vec![]));
-        client.status.set_models(vec![version("iris", 1, ModelState::Available)]);
+        set(&client.status, vec![version("iris", 1, ModelState::Available)]);
         let page = client.get("/").text;
         for (method, path, _) in ENDPOINTS {
             assert!(page.contains(path), "{path} in {page}");

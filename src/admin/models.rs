@@ -173,7 +173,11 @@ async fn index(State(view): State<View>, body: Bytes) -> Response {
         }
     };
     let snapshot = view.status.snapshot();
-    let wanted = snapshot.models.iter().filter(|status| !request.ready || status.state == ModelState::Available);
+    let wanted = snapshot
+        .models
+        .values()
+        .flat_map(|versions| versions.iter())
+        .filter(|status| !request.ready || status.state == ModelState::Available);
     Json(wanted.map(index_entry).collect::<Value>()).into_response()
 }
 
@@ -240,7 +244,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        admin::{Status, client::Client, status::tests::version as model},
+        admin::{
+            Status,
+            client::Client,
+            status::tests::{set, version as model},
+        },
         backend::Signature,
         metrics::Metrics,
         tensor::DataType,
@@ -257,17 +265,20 @@ mod tests {
             outputs: vec![spec("label", DataType::Int64, vec![None])],
         };
         let client = Client::start(&Metrics::default(), Status::new(vec![]));
-        client.status.set_models(vec![
-            ModelStatus { reason: Some("model.onnx is truncated".into()), ..model("iris", 10, ModelState::Failed) },
-            ModelStatus {
-                digest: Some("0123456789abcdef".into()),
-                loaded_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
-                signature: Some(Arc::new(signature)),
-                ..model("iris", 2, ModelState::Available)
-            },
-            model("iris", 1, ModelState::Retiring),
-            model("a/b", 1, ModelState::Available),
-        ]);
+        set(
+            &client.status,
+            vec![
+                ModelStatus { reason: Some("model.onnx is truncated".into()), ..model("iris", 10, ModelState::Failed) },
+                ModelStatus {
+                    digest: Some("0123456789abcdef".into()),
+                    loaded_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+                    signature: Some(Arc::new(signature)),
+                    ..model("iris", 2, ModelState::Available)
+                },
+                model("iris", 1, ModelState::Retiring),
+                model("a/b", 1, ModelState::Available),
+            ],
+        );
         client
     }
 
@@ -349,7 +360,7 @@ mod tests {
             if name != "iris" {
                 return Err(format!("there is no model `{name}`"));
             }
-            self.status.set_models(vec![model("iris", 1, ModelState::Available)]);
+            set(&self.status, vec![model("iris", 1, ModelState::Available)]);
             Ok(())
         }
 

@@ -4,6 +4,7 @@
 //! so that neither side ever waits for the other.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
@@ -132,8 +133,8 @@ pub struct Snapshot {
     pub stopping: bool,
     /// How many partitions the consumer group gave it, which may be none; `None` until the group has spoken.
     pub partitions: Option<usize>,
-    /// Every version that there is, sorted by name and then version.
-    pub models: Arc<[ModelStatus]>,
+    /// Every version that there is, ascending, by model.
+    pub models: BTreeMap<Name, Arc<[ModelStatus]>>,
     /// What it was started for.
     pub pipelines: Arc<[PipelineStatus]>,
 }
@@ -160,7 +161,7 @@ impl Snapshot {
 
     /// Every version of a model, the highest last.
     pub fn versions<'a>(&'a self, model: &'a str) -> impl DoubleEndedIterator<Item = &'a ModelStatus> {
-        self.models.iter().filter(move |status| &*status.name == model)
+        self.models.get(model).into_iter().flat_map(|versions| versions.iter())
     }
 
     fn why_unavailable(&self, model: &str) -> Option<String> {
@@ -240,12 +241,22 @@ impl Status {
         self.change(|snapshot| snapshot.partitions = None);
     }
 
-    /// These are all the versions that there are.
-    pub fn set_models(&self, mut models: Vec<ModelStatus>) {
-        models.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
-        self.states.show(models.iter().map(|status| (&*status.name, status.version, status.state.as_str())));
-        let models: Arc<[ModelStatus]> = models.into();
-        self.change(|snapshot| snapshot.models = models.clone());
+    /// These are all the versions, ascending, of each of these models; without any, the model is gone.
+    pub fn set_models(&self, models: impl IntoIterator<Item = (Name, Vec<ModelStatus>)>) {
+        let models: Vec<(Name, Arc<[ModelStatus]>)> =
+            models.into_iter().map(|(name, versions)| (name, versions.into())).collect();
+        for (name, versions) in &models {
+            self.states.show(name, versions.iter().map(|status| (status.version, status.state.as_str())));
+        }
+        self.change(|snapshot| {
+            for (name, versions) in &models {
+                if versions.is_empty() {
+                    snapshot.models.remove(name);
+                } else {
+                    snapshot.models.insert(name.clone(), Arc::clone(versions));
+                }
+            }
+        });
     }
 
     /// The worker takes no more requests.
@@ -288,6 +299,14 @@ pub(super) mod tests {
         }
     }
 
+    /// These versions are all that there are of their models.
+    pub fn set(status: &Status, versions: Vec<ModelStatus>) {
+        let mut models = BTreeMap::<Name, Vec<ModelStatus>>::new();
+        versions.into_iter().for_each(|version| models.entry(version.name.clone()).or_default().push(version));
+        models.values_mut().for_each(|versions| versions.sort_by_key(|version| version.version));
+        status.set_models(models);
+    }
+
     pub fn pipeline(model: &str) -> PipelineStatus {
         PipelineStatus {
             name: "flowers".to_owned(),
@@ -308,9 +327,9 @@ pub(super) mod tests {
             ]
         );
         status.set_assigned(4);
-        status.set_models(vec![version("iris", 1, ModelState::Loading)]);
+        set(&status, vec![version("iris", 1, ModelState::Loading)]);
         assert_eq!(status.snapshot().reasons_against(), ["pipeline `flowers`: model `iris` version 1 is being loaded"]);
-        status.set_models(vec![version("iris", 1, ModelState::Available)]);
+        set(&status, vec![version("iris", 1, ModelState::Available)]);
         assert!(status.snapshot().reasons_against().is_empty());
     }
 
@@ -327,7 +346,7 @@ pub(super) mod tests {
     fn a_new_version_that_fails_leaves_the_worker_ready_through_the_old_one() {
         let status = Status::new(vec![pipeline("iris")]);
         status.set_assigned(1);
-        status.set_models(vec![version("iris", 2, ModelState::Failed), version("iris", 1, ModelState::Available)]);
+        set(&status, vec![version("iris", 2, ModelState::Failed), version("iris", 1, ModelState::Available)]);
         assert!(status.snapshot().reasons_against().is_empty());
     }
 
@@ -337,11 +356,7 @@ pub(super) mod tests {
         status.set_assigned(1);
         let reason = Some("model.onnx is truncated".to_owned());
         let failed = ModelStatus { reason, ..version("iris", 10, ModelState::Failed) };
-        status.set_models(vec![
-            failed,
-            version("iris", 9, ModelState::Retiring),
-            version("digits", 1, ModelState::Failed),
-        ]);
+        set(&status, vec![failed, version("iris", 9, ModelState::Retiring), version("digits", 1, ModelState::Failed)]);
         assert_eq!(
             status.snapshot().reasons_against(),
             ["pipeline `flowers`: model `iris` version 10 failed: model.onnx is truncated"]
@@ -365,12 +380,12 @@ pub(super) mod tests {
         metrics.scope(|| {
             let status = Status::new(vec![]);
             status.set_assigned(3);
-            status.set_models(vec![version("iris", 1, ModelState::Available)]);
+            set(&status, vec![version("iris", 1, ModelState::Available)]);
             let text = metrics.render();
             assert!(text.contains("modelmill_assigned_partitions 3\n"), "{text}");
             let state = r#"modelmill_model_version_state{model="iris",version="1",state="available"}"#;
             assert!(text.contains(&format!("{state} 1\n")), "{text}");
-            status.set_models(vec![]);
+            status.set_models([("iris".into(), vec![])]);
             assert!(metrics.render().contains(&format!("{state} 0\n")));
         });
     }

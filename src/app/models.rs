@@ -339,8 +339,9 @@ impl Observer for Follower {
         self.announce(id, state, status);
     }
 
-    fn all(&self, versions: Vec<VersionStatus>) {
-        self.status.set_models(versions.into_iter().map(status_of).collect());
+    fn models(&self, models: Vec<(Name, Vec<VersionStatus>)>) {
+        let models = models.into_iter();
+        self.status.set_models(models.map(|(name, versions)| (name, versions.into_iter().map(status_of).collect())));
     }
 }
 
@@ -372,7 +373,7 @@ fn status_of(status: VersionStatus) -> ModelStatus {
         digest: servable.as_ref().map(|servable| servable.digest.clone()),
         loaded_at: servable.as_ref().map(|servable| servable.since),
         memory: servable.as_ref().map(|servable| servable.memory),
-        signature: servable.as_ref().map(|servable| Arc::new(servable.signature.clone())),
+        signature: servable.as_ref().map(|servable| Arc::clone(&servable.signature)),
         usage: servable.map(|servable| usage(&servable)),
     }
 }

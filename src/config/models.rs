@@ -157,11 +157,6 @@ impl ModelsConfig {
         }
     }
 
-    /// The repository's folder.
-    pub fn folder(&self) -> PathBuf {
-        self.repository.strip_prefix("file://").unwrap_or(&self.repository).into()
-    }
-
     /// Which models are to be in service.
     pub fn served(&self) -> Served {
         match self.serve.as_slice() {
@@ -293,12 +288,6 @@ mod tests {
 
     fn specific(numbers: &[u64]) -> VersionPolicy {
         VersionPolicy::Specific(numbers.iter().map(|number| NonZeroU64::new(*number).unwrap()).collect())
-    }
-
-    #[test]
-    fn the_repository_is_a_folder_with_or_without_a_scheme() {
-        assert_eq!(ModelsConfig::new("file:///srv/models").folder(), PathBuf::from("/srv/models"));
-        assert_eq!(ModelsConfig::new("models").folder(), PathBuf::from("models"));
     }
 
     #[test]

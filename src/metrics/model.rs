@@ -121,30 +121,31 @@ impl RepositoryMetrics {
     }
 }
 
-/// Model, version and state.
-type Shown = (String, u64, &'static str);
+/// A model's versions with their states.
+type Shown = HashMap<(u64, &'static str), TransientGauge>;
 
 /// Which model versions there are and in which state; [`crate::admin::Status`] keeps it in step.
 #[derive(Debug, Default)]
 pub struct ModelStateMetrics {
-    shown: Mutex<HashMap<Shown, TransientGauge>>,
+    shown: Mutex<HashMap<String, Shown>>,
 }
 
 impl ModelStateMetrics {
-    /// Shows exactly these: model, version and state. What was shown before and is not among them falls to 0.
-    pub fn show<'a>(&self, versions: impl IntoIterator<Item = (&'a str, u64, &'static str)>) {
+    /// Shows exactly these versions and states of a model. What was shown of it before and is not among them falls to 0.
+    pub fn show(&self, model: &str, versions: impl IntoIterator<Item = (u64, &'static str)>) {
         // Two setters at once must not leave the series of one beside the handles of the other.
         let mut shown = self.shown.lock();
-        let now_shown = versions.into_iter().map(|(model, version, state)| {
-            let key = (model.to_owned(), version, state);
-            let series = shown
-                .remove(&key)
-                .unwrap_or_else(|| TransientGauge::new(&catalogue::MODEL_STATE, &[model, &version.to_string(), state]));
-            (key, series)
-        });
-        *shown = now_shown.collect();
-        for series in shown.values() {
-            series.set(1.0);
+        let mut before = shown.remove(model).unwrap_or_default();
+        let now: HashMap<_, _> = versions
+            .into_iter()
+            .map(|(version, state)| {
+                let new = || TransientGauge::new(&catalogue::MODEL_STATE, &[model, &version.to_string(), state]);
+                ((version, state), before.remove(&(version, state)).unwrap_or_else(new))
+            })
+            .collect();
+        now.values().for_each(|series| series.set(1.0));
+        if !now.is_empty() {
+            shown.insert(model.to_owned(), now);
         }
     }
 }
@@ -194,8 +195,9 @@ mod tests {
     fn a_version_is_in_one_state_at_a_time() {
         let (metrics, states) = (Metrics::default(), ModelStateMetrics::default());
         metrics.scope(|| {
-            states.show([("iris", 1, "available"), ("iris", 2, "loading"), ("digits", 1, "available")]);
-            states.show([("iris", 1, "retiring"), ("iris", 2, "available"), ("digits", 1, "available")]);
+            states.show("iris", [(1, "available"), (2, "loading")]);
+            states.show("digits", [(1, "available")]);
+            states.show("iris", [(1, "retiring"), (2, "available")]);
         });
         let text = metrics.render();
         let mut shown: Vec<_> = text.lines().filter(|line| line.starts_with("modelmill_model_version_state")).collect();

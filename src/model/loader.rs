@@ -140,7 +140,7 @@ impl Opened {
             version: self.id.version.to_string(),
             id: self.id,
             digest: self.digest,
-            signature: self.signature,
+            signature: Arc::new(self.signature),
             batching: self.batching,
             sessions,
             threads: self.threads,

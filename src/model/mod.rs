@@ -20,4 +20,5 @@ mod queue;
 mod runner;
 pub mod servable;
 pub mod source;
+pub mod usage;
 pub mod watcher;

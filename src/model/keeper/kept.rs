@@ -39,31 +39,26 @@ impl Kept {
     /// What the repository says it should be; `None` if there is nothing of it any more.
     pub fn aspire(&mut self, wanted: Option<Wanted>) {
         let Wanted { contents, labels, shortfalls, problem } = wanted.unwrap_or_default();
+        let mut contents: BTreeMap<_, _> = contents.into_iter().map(|content| (content.id.version, content)).collect();
         for (number, version) in &mut self.versions {
-            if contents.iter().all(|content| content.id.version != *number) {
-                version.aspire(None);
-            }
+            version.aspire(contents.remove(number));
         }
-        for content in contents {
-            let version = self.versions.entry(content.id.version).or_insert_with(Version::new);
-            version.aspire(Some(content));
-        }
+        self.versions.extend(contents.into_iter().map(|(number, content)| (number, Version::new(content))));
         (self.wanted_labels, self.shortfalls, self.problem) = (labels, shortfalls, problem);
     }
 
     /// Takes out what is no longer needed, for its leases to run out: what should not be there any more, once all that
-    /// should be is good.
+    /// should be is good. Until then it is what requests fall back to, be it in memory or not.
     pub fn settle(&mut self) -> Vec<Serving> {
         let mut leaving = Vec::new();
-        let mut wanted = self.versions.values().filter(|version| version.content.is_some());
-        if wanted.all(Version::is_good) {
-            let old = self.versions.values_mut().filter(|version| version.content.is_none());
-            leaving.extend(old.filter_map(Version::unload));
+        let is_settled = self.versions.values().filter(|version| version.aspired).all(Version::is_good);
+        for version in self.versions.values_mut() {
+            if self.unloaded || (is_settled && !version.aspired) {
+                leaving.extend(version.unload());
+            }
         }
-        if self.unloaded {
-            leaving.extend(self.versions.values_mut().filter_map(Version::unload));
-        }
-        self.versions.retain(|_, version| !version.is_gone());
+        let falls_back = |version: &Version| !is_settled && (version.serving.is_some() || version.is_good());
+        self.versions.retain(|_, version| version.aspired || version.is_loading() || falls_back(version));
         self.move_labels();
         leaving
     }
@@ -71,6 +66,14 @@ impl Kept {
     /// Whether nothing is left of it.
     pub fn is_gone(&self) -> bool {
         self.versions.is_empty() && self.shortfalls.is_empty()
+    }
+
+    /// Bytes of what leaves memory once `version`, one of this model, has taken over: what it was before, and what should
+    /// not be there any more.
+    pub fn replaced_by(&self, version: &Version) -> u64 {
+        let memory = |version: &Version| version.serving.as_ref().map_or(0, |serving| serving.servable.memory);
+        let old = self.versions.values().filter(|other| !other.aspired && !std::ptr::eq(*other, version));
+        memory(version) + if version.aspired { old.map(memory).sum() } else { 0 }
     }
 
     fn move_labels(&mut self) {
@@ -85,23 +88,28 @@ impl Kept {
     }
 
     /// The version that serves requests which name none: the highest that should be there and is good; else the highest
-    /// that still serves; else one that is worth waiting for; else one that says why there is none.
+    /// that still serves; else one that should be there and is worth waiting for; else one that was there before and can
+    /// come back; else one that says why there is none.
     fn latest(&self) -> Option<u64> {
         let highest = |is: &dyn Fn(&Version) -> bool| {
             self.versions.iter().rev().find_map(|(number, version)| is(version).then_some(*number))
         };
-        highest(&|version| version.is_good() || (version.content.is_some() && version.serving.is_some()))
+        highest(&|version| version.aspired && (version.is_good() || version.serving.is_some()))
             .or_else(|| highest(&|version| version.serving.is_some()))
-            .or_else(|| highest(&|version| !version.has_failed()))
+            .or_else(|| highest(&|version| version.aspired && !version.has_failed()))
+            .or_else(|| highest(&Version::is_good))
             .or_else(|| highest(&|_| true))
     }
 
-    /// What is so of each version: its state, why, and what of it is in memory. Those that are not there in full, too.
+    /// What is so of each version: its state, why, and what of it is in memory. Those that are not there in full, too. What is
+    /// wrong with the labels is said of the highest.
     pub fn states(&self) -> impl Iterator<Item = (u64, State, Option<Arc<str>>, Option<Arc<Servable>>)> {
         let versions = self.versions.iter().map(|(number, version)| {
             let shortfall = || Some(self.shortfalls.get(number)?.sentence().into());
+            let is_highest = Some(number) == self.versions.keys().next_back();
+            let labels = || self.problem.as_deref().filter(|_| is_highest).map(Arc::from);
             let servable = version.serving.as_ref().map(|serving| Arc::clone(&serving.servable));
-            (*number, version.state(), version.reason().or_else(shortfall), servable)
+            (*number, version.state(), version.reason().or_else(shortfall).or_else(labels), servable)
         });
         let alone = self.shortfalls.iter().filter(|(number, _)| !self.versions.contains_key(number));
         versions.chain(alone.map(|(number, shortfall)| {

@@ -22,17 +22,29 @@ pub struct Candidate<T> {
     pub idle: Duration,
 }
 
+/// Who leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving<T> {
+    /// The one that was used longest ago first.
+    pub what: Vec<T>,
+    /// Whether that makes room enough.
+    pub enough: bool,
+}
+
 /// The fewest that must leave, longest unused first, for `needed` bytes to fit beside the `used` ones; all of them if even
 /// that is not enough.
-pub fn leaving<T>(mut candidates: Vec<Candidate<T>>, used: u64, needed: u64, budget: u64) -> Vec<T> {
+pub fn leaving<T>(mut candidates: Vec<Candidate<T>>, used: u64, needed: u64, budget: u64) -> Leaving<T> {
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.idle));
-    let mut used = used;
-    let leave = candidates.into_iter().map_while(|candidate| {
-        let is_too_much = used.saturating_add(needed) > budget;
-        used = used.saturating_sub(candidate.memory);
-        is_too_much.then_some(candidate.what)
-    });
-    leave.collect()
+    let mut total = used.saturating_add(needed);
+    let mut what = Vec::new();
+    for candidate in candidates {
+        if total <= budget {
+            break;
+        }
+        total = total.saturating_sub(candidate.memory);
+        what.push(candidate.what);
+    }
+    Leaving { what, enough: total <= budget }
 }
 
 #[cfg(test)]
@@ -48,10 +60,15 @@ mod tests {
     #[test]
     fn the_ones_used_longest_ago_leave_until_there_is_room() {
         let all = vec![candidate("fresh", 10, 1), candidate("old", 10, 60), candidate("older", 5, 90)];
-        assert_eq!(leaving(all.clone(), 25, 5, 30), [""; 0]);
-        assert_eq!(leaving(all.clone(), 25, 10, 30), ["older"]);
-        assert_eq!(leaving(all.clone(), 25, 12, 30), ["older", "old"]);
-        assert_eq!(leaving(all, 25, 100, 30), ["older", "old", "fresh"]);
+        let leave = |needed| {
+            let Leaving { what, enough } = leaving(all.clone(), 25, needed, 30);
+            (what.join(", "), enough)
+        };
+        assert_eq!(leave(5), (String::new(), true));
+        assert_eq!(leave(10), ("older".to_owned(), true));
+        assert_eq!(leave(12), ("older, old".to_owned(), true));
+        assert_eq!(leave(30), ("older, old, fresh".to_owned(), true));
+        assert_eq!(leave(31), ("older, old, fresh".to_owned(), false));
     }
 
     proptest! {
@@ -68,11 +85,12 @@ mod tests {
                 .map(|(memory, idle)| Candidate { what: *memory, memory: *memory, idle: Duration::from_secs(*idle) })
                 .collect();
             let left = leaving(all, used, needed, budget);
-            let freed: u64 = left.iter().sum();
-            if let Some(last) = left.last() {
+            let freed: u64 = left.what.iter().sum();
+            if let Some(last) = left.what.last() {
                 prop_assert!(used - (freed - last) + needed > budget, "the last one need not have left");
             }
-            prop_assert!(left.len() == candidates.len() || used - freed + needed <= budget);
+            prop_assert_eq!(left.enough, used - freed + needed <= budget);
+            prop_assert!(left.enough || left.what.len() == candidates.len());
         }
     }
 }

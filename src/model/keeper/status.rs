@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use crate::model::servable::{Servable, ServableId};
+use crate::{
+    model::servable::{Servable, ServableId},
+    tensor::Name,
+};
 
 /// The state that a version is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +41,10 @@ pub struct VersionStatus {
 
 /// Follows what becomes of versions. Called by the keeper's thread, which everything else waits for: it must be quick.
 pub trait Observer: Send {
-    /// `servable` is leased no more; whoever has a lease may still use it.
+    /// Nobody uses `servable` any more, nor ever will.
     fn retired(&self, servable: &Arc<Servable>);
     /// A version is in another state than before; `None`: it is gone.
     fn changed(&self, id: &ServableId, status: Option<&VersionStatus>);
-    /// Every version that there is, in order, after something changed.
-    fn all(&self, versions: Vec<VersionStatus>);
+    /// Every version, in order, of each of the models of which something changed; a model without versions is gone.
+    fn models(&self, models: Vec<(Name, Vec<VersionStatus>)>);
 }

@@ -1,4 +1,8 @@
 //! One version of a model between the repository and memory.
+//!
+//! What it should serve is its content, and the content's fingerprint says whether what is in memory, what has passed and what
+//! has failed are still of that content. A version that should no longer be served is kept as long as it is what requests
+//! fall back to; [`super::kept`] says when that ends.
 
 use std::{
     sync::Arc,
@@ -16,6 +20,10 @@ use crate::model::{
 /// upload helps those, but for what the check of a busy moment got wrong.
 const PASSING: Pause = Pause { first: Duration::from_secs(1), most: Duration::from_secs(60) };
 const LASTING: Pause = Pause { first: Duration::from_secs(30), most: Duration::from_secs(600) };
+
+/// A version that somebody waited for stays in memory for so long at least, or until it has been used: who waited may need a
+/// moment, and others that wait for memory must not take it away unused.
+const GRACE: Duration = Duration::from_secs(1);
 
 struct Pause {
     first: Duration,
@@ -39,14 +47,6 @@ struct Failure {
     again: Instant,
 }
 
-/// What is being done with a version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Work {
-    Idle,
-    /// The load of the content with this fingerprint is under way.
-    Loading(String),
-}
-
 /// A version in memory, and of which content.
 pub struct Serving {
     pub servable: Arc<Servable>,
@@ -55,93 +55,119 @@ pub struct Serving {
 
 /// One version.
 pub struct Version {
-    /// What should be served; `None` if nothing of it should any more.
-    pub content: Option<Arc<Content>>,
+    /// What should be served, or should have been until lately.
+    pub content: Arc<Content>,
+    /// Whether it should still be served.
+    pub aspired: bool,
     /// What is served.
     pub serving: Option<Serving>,
-    /// The content that has passed all checks once: it may leave memory and come back.
-    pub passed: Option<String>,
-    pub work: Work,
+    /// The fingerprint of the content that has passed all checks: it may leave memory and come back.
+    passed: Option<String>,
+    is_loading: bool,
     failure: Option<Failure>,
     demand: Arc<Demand>,
     /// Since when somebody waits for it.
     pub demanded: Option<Instant>,
     /// Bytes that it took in memory when it was loaded last.
-    pub memory: Option<u64>,
+    memory: Option<u64>,
+    /// It stays in memory until then, or until it is used.
+    stays_until: Option<Instant>,
 }
 
 impl Version {
-    pub fn new() -> Self {
+    pub fn new(content: Arc<Content>) -> Self {
         Self {
-            content: None,
+            content,
+            aspired: true,
             serving: None,
             passed: None,
-            work: Work::Idle,
+            is_loading: false,
             failure: None,
             demand: Arc::default(),
             demanded: None,
             memory: None,
+            stays_until: None,
         }
     }
 
     /// It should serve this content from now on, or nothing. A fault of another content is forgotten.
     pub fn aspire(&mut self, content: Option<Arc<Content>>) {
+        self.aspired = content.is_some();
+        let Some(content) = content else { return };
         self.content = content;
-        if let Some(failure) = &self.failure
-            && self.fingerprint() != Some(&failure.fingerprint)
-        {
-            self.failure = None;
-        }
+        self.failure = self.failure.take().filter(|failure| failure.fingerprint == self.content.fingerprint);
     }
 
-    fn fingerprint(&self) -> Option<&str> {
-        self.content.as_deref().map(|content| content.fingerprint.as_str())
-    }
-
-    /// Whether it serves what it should.
+    /// Whether it serves its content.
     pub fn is_current(&self) -> bool {
-        self.serving.as_ref().is_some_and(|serving| self.fingerprint() == Some(&serving.fingerprint))
+        self.serving.as_ref().is_some_and(|serving| serving.fingerprint == self.content.fingerprint)
     }
 
-    /// Whether what it should serve has passed all checks, and is in memory or may be loaded at any time.
+    fn has_passed(&self) -> bool {
+        self.passed.as_ref() == Some(&self.content.fingerprint)
+    }
+
+    /// Whether its content has passed all checks, and is in memory or may be loaded at any time.
     pub fn is_good(&self) -> bool {
-        self.content.is_some()
-            && (self.is_current() || (self.passed.as_deref() == self.fingerprint() && !self.has_failed()))
+        self.is_current() || (self.has_passed() && !self.has_failed())
     }
 
     pub fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 
-    /// Whether its turn to be loaded has come: it is not what it should be, and somebody waits for it, it never passed, or
-    /// its older content serves.
+    pub fn is_loading(&self) -> bool {
+        self.is_loading
+    }
+
+    /// Whether its turn to be loaded has come: its content is not in memory, and somebody waits for it, or it should be
+    /// served and never passed, or something older of it is.
     pub fn is_due(&self, now: Instant) -> bool {
-        let wanted = self.serving.is_some() || self.demanded.is_some() || self.passed.as_deref() != self.fingerprint();
-        self.content.is_some()
+        let wanted = self.demanded.is_some() || (self.aspired && (self.serving.is_some() || !self.has_passed()));
+        wanted
             && !self.is_current()
-            && !matches!(self.work, Work::Loading(_))
-            && wanted
+            && !self.is_loading
             && self.failure.as_ref().is_none_or(|failure| failure.again <= now)
     }
 
     /// When a failed load is tried again.
     pub fn retry_at(&self) -> Option<Instant> {
         let failure = self.failure.as_ref()?;
-        (self.content.is_some() && self.work == Work::Idle).then_some(failure.again)
+        (self.aspired && !self.is_loading).then_some(failure.again)
     }
 
-    /// It is tried again without a pause.
-    pub fn retry_now(&mut self, now: Instant) {
-        if let Some(failure) = &mut self.failure {
-            failure.again = now;
+    /// An operator wants it in memory, whatever became of it before.
+    pub fn load_now(&mut self, now: Instant) {
+        if !self.is_current() {
+            self.failure = None;
+            self.demand = Arc::default();
+            self.demanded.get_or_insert(now);
         }
     }
 
-    /// Its load failed.
+    /// Its load begins.
+    pub fn begin(&mut self) {
+        self.is_loading = true;
+    }
+
+    /// The load of the content with this fingerprint failed. If that is no longer its content, it says nothing.
     pub fn failed(&mut self, fingerprint: String, refusal: &Refusal, now: Instant, id: &ServableId) {
+        self.is_loading = false;
+        if fingerprint != self.content.fingerprint {
+            return;
+        }
         let times = self.failure.as_ref().map_or(0, |failure| failure.times) + 1;
-        let is_news = self.failure.as_ref().is_none_or(|failure| *failure.reason != *refusal.reason);
-        let reason = &refusal.reason;
+        self.log(refusal, times, id);
+        let Pause { first, most } = if refusal.passing { PASSING } else { LASTING };
+        let pause = first.saturating_mul(1 << (times - 1).min(16)).min(most);
+        self.failure = Some(Failure { fingerprint, reason: refusal.reason.as_str().into(), times, again: now + pause });
+        // Who waited has its answer; who comes once it is worth waiting again asks anew.
+        self.demand = Arc::default();
+        self.demanded = None;
+    }
+
+    fn log(&self, Refusal { reason, .. }: &Refusal, times: u32, id: &ServableId) {
+        let is_news = self.failure.as_ref().is_none_or(|failure| *failure.reason != **reason);
         match &self.serving {
             _ if !is_news => {
                 tracing::debug!(model = %id, error = reason, times, "this model version still cannot be served")
@@ -153,16 +179,13 @@ impl Version {
                 tracing::error!(model = %id, error = reason, "another upload of this model version cannot be served; what it was before goes on")
             }
         }
-        let Pause { first, most } = if refusal.passing { PASSING } else { LASTING };
-        let pause = first.saturating_mul(1 << (times - 1).min(16)).min(most);
-        self.failure = Some(Failure { fingerprint, reason: refusal.reason.as_str().into(), times, again: now + pause });
-        self.demanded = None;
     }
 
-    /// Its load succeeded: the version that serves, and the one that it takes the place of.
-    pub fn loaded(&mut self, serving: Serving) -> Option<Serving> {
+    /// Its load succeeded: this serves from now on, instead of what is returned.
+    pub fn loaded(&mut self, serving: Serving, now: Instant) -> Option<Serving> {
+        self.is_loading = false;
         self.failure = None;
-        self.demanded = None;
+        self.stays_until = self.demanded.take().map(|_| now + GRACE);
         self.memory = Some(serving.servable.memory);
         self.passed = Some(serving.fingerprint.clone());
         self.serving.replace(serving)
@@ -175,25 +198,32 @@ impl Version {
         self.serving.take()
     }
 
-    /// Whether nothing is left of it.
-    pub fn is_gone(&self) -> bool {
-        self.content.is_none() && self.serving.is_none() && !matches!(self.work, Work::Loading(_))
+    /// Whether it may leave memory if nobody uses it: it would come back if somebody did.
+    pub fn may_leave(&self, now: Instant) -> bool {
+        let stays = self.stays_until.is_some_and(|until| now < until);
+        self.is_current() && !(stays && self.serving.as_ref().is_some_and(|it| it.servable.usage.requests() == 0))
     }
 
     /// Bytes that it is expected to take in memory.
     pub fn expected_memory(&self) -> u64 {
-        self.memory.unwrap_or_else(|| self.content.as_ref().map_or(0, |content| content.size()))
+        self.memory.unwrap_or_else(|| self.content.size())
+    }
+
+    /// Bytes of what serves and of what is being loaded.
+    pub fn memory_in_use(&self) -> u64 {
+        let serving = self.serving.as_ref().map_or(0, |serving| serving.servable.memory);
+        serving + if self.is_loading { self.expected_memory() } else { 0 }
     }
 
     /// What it is doing.
     pub fn state(&self) -> State {
-        match (&self.serving, &self.work) {
+        match &self.serving {
             // Also what should not be there any more, until another one has taken over.
-            (Some(_), _) => State::Available,
-            (None, _) if self.has_failed() => State::Failed,
-            (None, Work::Loading(_)) => State::Loading,
-            (None, Work::Idle) if self.passed.as_deref() == self.fingerprint() => State::Unloaded,
-            (None, Work::Idle) => State::Aspired,
+            Some(_) => State::Available,
+            None if self.has_failed() => State::Failed,
+            None if self.is_loading => State::Loading,
+            None if self.has_passed() => State::Unloaded,
+            None => State::Aspired,
         }
     }
 
@@ -202,7 +232,7 @@ impl Version {
         self.failure.as_ref().map(|failure| Arc::clone(&failure.reason))
     }
 
-    /// As requests meet it; `unloaded` if an operator wants it so.
+    /// As requests meet it.
     pub fn entry(&self) -> Entry {
         match (&self.serving, &self.failure) {
             (Some(serving), _) => Entry::Ready(Arc::clone(&serving.servable)),

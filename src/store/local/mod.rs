@@ -11,7 +11,6 @@ use std::{
 };
 
 use super::{Object, Store, StoreError, is_listed};
-use crate::request::is_model_name;
 
 mod copy;
 mod walk;
@@ -38,61 +37,6 @@ impl LocalStore {
             }
         };
         Ok(Self { root: std::path::absolute(path).map_err(|error| unreadable(Path::new(path), &error))? })
-    }
-
-    /// The repository at a path or a `file://` URL.
-    ///
-    /// # Errors
-    /// If it is another kind of URL, or no folder that can be read.
-    pub fn open(repository: &str) -> Result<Self, StoreError> {
-        let store = Self::at(repository)?;
-        let root = store.canonical_root()?;
-        fs::read_dir(&root).map_err(|error| unreadable(&root, &error))?;
-        Ok(store)
-    }
-
-    /// The names of all models, sorted.
-    ///
-    /// # Errors
-    /// If the root cannot be read: an outage, not an empty repository.
-    pub fn models(&self) -> Result<Vec<String>, StoreError> {
-        let mut names = folders(&self.root)?;
-        names.retain(|name| is_model_name(name));
-        names.sort_unstable();
-        Ok(names)
-    }
-
-    /// The version numbers of a model, ascending; none if there is no such model.
-    ///
-    /// # Errors
-    /// If its folder is there and cannot be read.
-    pub fn versions(&self, model: &str) -> Result<Vec<u64>, StoreError> {
-        let Some(folder) = self.model_folder(model) else { return Ok(Vec::new()) };
-        let mut versions: Vec<u64> = folders(&folder)?
-            .iter()
-            .filter(|name| !name.starts_with('0') && !name.starts_with('+'))
-            .filter_map(|name| name.parse().ok())
-            .filter(|version| {
-                self.version_folder(model, *version).is_some_and(|folder| folder.join("model.onnx").exists())
-            })
-            .collect();
-        versions.sort_unstable();
-        Ok(versions)
-    }
-
-    /// The folder of a version; `None` if the name is no model's, or the folder is missing or, through a link, outside the
-    /// repository.
-    pub fn version_folder(&self, model: &str, version: u64) -> Option<PathBuf> {
-        self.inside(&self.model_folder(model)?.join(version.to_string()))
-    }
-
-    fn model_folder(&self, model: &str) -> Option<PathBuf> {
-        if is_model_name(model) { self.inside(&self.root.join(model)) } else { None }
-    }
-
-    fn inside(&self, path: &Path) -> Option<PathBuf> {
-        let root = fs::canonicalize(&self.root).ok()?;
-        fs::canonicalize(path).ok().filter(|path| path.starts_with(root) && path.is_dir())
     }
 
     fn canonical_root(&self) -> Result<PathBuf, StoreError> {
@@ -144,20 +88,6 @@ fn stamp(metadata: &fs::Metadata) -> String {
     format!("{}-{}-{}", changed.unwrap_or_default().as_nanos(), metadata.ino(), metadata.len())
 }
 
-fn folders(path: &Path) -> Result<Vec<String>, StoreError> {
-    let unreadable = |error: io::Error| unreadable(path, &error);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if let Ok(name) = entry.file_name().into_string()
-            && entry.path().is_dir()
-        {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
@@ -181,27 +111,18 @@ mod tests {
             fs::create_dir_all(&path).unwrap();
             fs::write(path.join("model.onnx"), b"").unwrap();
         }
-        let store = LocalStore::open(folder.path().to_str().unwrap()).unwrap();
+        let store = LocalStore::at(folder.path().to_str().unwrap()).unwrap();
         (folder, store)
     }
 
     #[test]
-    fn versions_are_positive_integers_with_a_model_inside() {
-        let (folder, store) = repository(&["iris/2", "iris/10", "iris/01", "iris/draft", ".git/1"]);
-        fs::create_dir_all(folder.path().join("iris/11")).unwrap();
-        assert_eq!(store.models().unwrap(), ["iris"]);
-        assert_eq!(store.versions("iris").unwrap(), [2, 10]);
-        assert_eq!(store.versions("none").unwrap(), [0_u64; 0]);
-    }
-
-    #[test]
-    fn a_link_that_points_outside_is_no_version() {
-        let (_outside, secret) = repository(&["secret/1"]);
+    fn what_lies_outside_through_a_link_is_not_listed() {
+        let (outside, _) = repository(&["secret/1"]);
         let (folder, store) = repository(&["iris/1"]);
-        let target = secret.version_folder("secret", 1).unwrap();
-        std::os::unix::fs::symlink(target, folder.path().join("iris/2")).unwrap();
-        assert_eq!(store.versions("iris").unwrap(), [1]);
-        assert_eq!(store.version_folder("../secret", 1), None);
+        std::os::unix::fs::symlink(outside.path().join("secret/1"), folder.path().join("iris/2")).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("iris/1"), folder.path().join("iris/3")).unwrap();
+        let paths: Vec<_> = store.list().unwrap().into_iter().map(|object| object.path).collect();
+        assert_eq!(paths, ["iris/1/model.onnx", "iris/3/model.onnx"]);
     }
 
     #[test]
@@ -212,7 +133,6 @@ mod tests {
             matches!(error, StoreError::Unreachable(_)) && error.to_string().contains("/nowhere/at/all"),
             "{error}"
         );
-        assert!(matches!(LocalStore::open("/nowhere/at/all"), Err(StoreError::Unreachable(_))));
     }
 
     #[test]
