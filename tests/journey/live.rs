@@ -10,26 +10,15 @@ use std::{
     },
 };
 
-use modelmill::broker::kafka::client::Record;
 use serde_json::{Value, json};
 
 use crate::{
     s3::S3Server,
     support::{Ask, Lane, Rig, Worker, json, wait_for},
+    traffic::{ask, said},
 };
 
 const IRIS: &str = "models/iris/1";
-
-fn ask(id: &str) -> Ask {
-    Ask::json(&json!({"id": id, "instances": [{"input": [6.3, 3.4, 5.6, 2.4]}]}))
-}
-
-/// Which version answered, or the code of the error.
-fn said(answer: &Record) -> String {
-    let body = json(answer);
-    let version = body["model_version"].as_str().map(str::to_owned);
-    version.unwrap_or_else(|| body["error"]["code"].as_str().unwrap_or("neither").to_owned())
-}
 
 /// Asks until `version` answers. Every answer on the way is one of `allowed`.
 fn ask_until(lane: &Lane, version: &str, allowed: &[&str]) {
@@ -286,29 +275,6 @@ fn a_bucket_is_served_from_the_cache_through_a_frozen_server_and_a_restart() {
     assert_eq!(cached_bytes(&rig.folder().join("cache")), cached);
     worker.stop();
     lane.assert_nothing_more();
-}
-
-#[test]
-fn a_bucket_that_is_not_there_and_wrong_credentials_are_told_in_one_line() {
-    let Some(server) = S3Server::start() else { return };
-    let Some(rig) = bucket_rig("denied", &server) else { return };
-    let _lane = rig.lane("denied", json!([{"predict": {"model": "iris"}}]));
-    for (prepare, expected) in [
-        (Box::new(|| ()) as Box<dyn Fn()>, "bucket"),
-        (
-            Box::new(|| {
-                server.bucket("models");
-                server.write_credentials("wrongsecret");
-            }),
-            "the secret does not belong to the access key",
-        ),
-    ] {
-        prepare();
-        let mut worker = rig.start();
-        assert_eq!(worker.ended().code(), Some(1));
-        let log = worker.log().join("\n");
-        assert!(log.contains(expected) && !log.contains("wrongsecret"), "{log}");
-    }
 }
 
 /// The names and times of all files below a folder.
