@@ -84,11 +84,14 @@ impl Version {
         }
     }
 
-    /// It should serve this content from now on, or nothing. A fault of another content is forgotten.
+    /// It should serve this content from now on, or nothing. A fault of another content is forgotten, and so is one of the
+    /// same content whose files have changed: what was damaged has been uploaded again, under the manifest that it had.
     pub fn aspire(&mut self, content: Option<Arc<Content>>) {
+        let is_upload =
+            self.content.as_deref().map(|content| &content.files) != content.as_deref().map(|content| &content.files);
         self.content = content;
         if let Some(failure) = &self.failure
-            && self.fingerprint() != Some(&failure.fingerprint)
+            && (is_upload || self.fingerprint() != Some(&failure.fingerprint))
         {
             self.failure = None;
         }
