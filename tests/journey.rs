@@ -5,8 +5,14 @@
 
 #[path = "journey/bad_input.rs"]
 mod bad_input;
+#[path = "journey/bucket.rs"]
+mod bucket;
 #[path = "journey/crash.rs"]
 mod crash;
+#[path = "journey/disk_cache.rs"]
+mod disk_cache;
+#[path = "support/faults.rs"]
+mod faults;
 #[path = "journey/forms.rs"]
 mod forms;
 #[path = "journey/goldens.rs"]
@@ -35,5 +41,9 @@ mod scale;
 mod sizes;
 #[path = "journey/start.rs"]
 mod start;
+#[path = "journey/store_faults.rs"]
+mod store_faults;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "journey/traffic.rs"]
+mod traffic;

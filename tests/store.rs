@@ -4,6 +4,8 @@
 
 #[path = "store/access.rs"]
 mod access;
+#[path = "store/containers.rs"]
+mod containers;
 #[path = "store/downloading.rs"]
 mod downloading;
 #[path = "support/faults.rs"]

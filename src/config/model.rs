@@ -70,11 +70,13 @@ impl ModelConfig {
     /// # Errors
     /// A sentence if either cannot be read, or the file says something else.
     pub fn read(folder: &Path) -> Result<Self, String> {
-        let text = match std::fs::read_to_string(folder.join("model.yaml")) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(format!("`model.yaml` cannot be read: {error}")),
-        };
+        if let Err(error) = folder.join("model.yaml").symlink_metadata()
+            && error.kind() == ErrorKind::NotFound
+        {
+            return Ok(Self::default());
+        }
+        let files = VersionFiles { folder: folder.to_owned() };
+        let text = files.text("model.yaml").map_err(|why| why.to_string())?;
         if text.trim().is_empty() {
             return Ok(Self::default());
         }

@@ -157,14 +157,24 @@ impl Shared {
             self.opener.ready(&servable);
             Ok(servable)
         });
-        let fingerprint = job.content.fingerprint.clone();
-        self.manager.tell(Message::Loaded(Loaded { id, fingerprint, outcome }));
+        self.manager.tell(Message::Loaded(Loaded { content: Arc::clone(&job.content), outcome }));
     }
 
-    /// Fetches and opens a version.
+    /// Fetches and opens a version. One whose files have decayed on the disk is no failure yet: requests may wait for it, and
+    /// the store has it still.
     fn bring(&self, job: &Job) -> Result<Brought, Refusal> {
+        self.try_to_bring(job).or_else(|trouble| {
+            if let Trouble::Decayed { files, .. } = &trouble {
+                tracing::warn!(model = %job.content.id, files, "damaged in the disk cache, and fetched anew");
+                return self.try_to_bring(job).map_err(Trouble::refusal);
+            }
+            Err(trouble.refusal())
+        })
+    }
+
+    fn try_to_bring(&self, job: &Job) -> Result<Brought, Trouble> {
         let Content { id, .. } = &*job.content;
-        let (folder, cached) = self.fetch(&job.content)?;
+        let (folder, cached) = self.fetch(&job.content).map_err(Trouble::Refused)?;
         let _turn = if job.content.size() > LARGE { self.large.lock() } else { self.small.lock() };
         let alone = self.opening.fetch_add(1, Ordering::AcqRel) == 0;
         let before = process::resident();
@@ -201,15 +211,35 @@ impl Shared {
     }
 
     /// Why a version was not opened: its own fault, unless its files have decayed on the disk.
-    fn refuse(&self, reason: String, cached: Option<CachedVersion>) -> Refusal {
-        let (Files::Cached(cache, _), Some(cached)) = (&self.files, cached) else { return lasting(reason) };
+    fn refuse(&self, reason: String, cached: Option<CachedVersion>) -> Trouble {
+        let (Files::Cached(cache, _), Some(cached)) = (&self.files, cached) else {
+            return Trouble::Refused(lasting(reason));
+        };
         match cache.mend(cached) {
-            Ok(damaged) if damaged.is_empty() => lasting(reason),
-            Ok(damaged) => {
-                let damaged = damaged.join("`, `");
-                passing(format!("`{damaged}` was damaged in the disk cache, and is fetched anew: {reason}"))
+            Ok(damaged) if damaged.is_empty() => Trouble::Refused(lasting(reason)),
+            Ok(damaged) => Trouble::Decayed { files: damaged.join("`, `"), reason },
+            Err(error) => Trouble::Refused(passing(format!("{reason}; and {error}"))),
+        }
+    }
+}
+
+/// Why a version was not brought.
+enum Trouble {
+    Refused(Refusal),
+    /// These files were not what they had been fetched as. They are removed.
+    Decayed {
+        files: String,
+        reason: String,
+    },
+}
+
+impl Trouble {
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal,
+            Self::Decayed { files, reason } => {
+                passing(format!("`{files}` was damaged in the disk cache, and is fetched anew: {reason}"))
             }
-            Err(error) => passing(format!("{reason}; and {error}")),
         }
     }
 }

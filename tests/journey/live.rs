@@ -8,28 +8,18 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
-use modelmill::broker::kafka::client::Record;
 use serde_json::{Value, json};
 
 use crate::{
     s3::S3Server,
     support::{Ask, Lane, Rig, Worker, json, wait_for},
+    traffic::{Traffic, ask, said},
 };
 
 const IRIS: &str = "models/iris/1";
-
-fn ask(id: &str) -> Ask {
-    Ask::json(&json!({"id": id, "instances": [{"input": [6.3, 3.4, 5.6, 2.4]}]}))
-}
-
-/// Which version answered, or the code of the error.
-fn said(answer: &Record) -> String {
-    let body = json(answer);
-    let version = body["model_version"].as_str().map(str::to_owned);
-    version.unwrap_or_else(|| body["error"]["code"].as_str().unwrap_or("neither").to_owned())
-}
 
 /// Asks until `version` answers. Every answer on the way is one of `allowed`.
 fn ask_until(lane: &Lane, version: &str, allowed: &[&str]) {
@@ -144,6 +134,56 @@ fn a_broken_upload_is_reported_and_the_version_before_goes_on_until_it_is_mended
     assert_eq!(worker.lines_with("another sha256").len(), 1, "a failure is logged once");
     worker.stop();
     lane.assert_nothing_more();
+}
+
+#[test]
+fn a_damaged_file_that_is_mended_under_its_manifest_serves_at_once() {
+    let Some(rig) = rig("mended") else { return };
+    rig.model("iris", 1, IRIS);
+    let traffic = Traffic::start(rig.lane("mended", json!([{"predict": {"model": "iris"}}])));
+    let worker = rig.worker();
+    traffic.comes_to("1");
+    let (model, sound) = (folder(&rig, "iris/2/model.onnx"), fs::read(folder(&rig, "iris/1/model.onnx")).unwrap());
+    // As uploads go: the model first and the manifest last.
+    fs::create_dir_all(folder(&rig, "iris/2")).unwrap();
+    fs::write(&model, vec![0; sound.len()]).unwrap();
+    for file in ["labels.txt", "manifest.json"] {
+        fs::copy(folder(&rig, "iris/1").join(file), folder(&rig, "iris/2").join(file)).unwrap();
+    }
+    wait_for_index(&worker, "another sha256");
+    traffic.goes_on_with("1");
+    let mended = Instant::now();
+    fs::write(&model, sound).unwrap();
+    traffic.comes_to("2");
+    // A version that nobody has touched is tried again after half a minute at the earliest.
+    assert!(mended.elapsed() < Duration::from_secs(20), "{:?}", mended.elapsed());
+    assert_eq!(traffic.end(&mut [worker]), ["1", "2"]);
+}
+
+#[test]
+fn a_file_that_leads_out_of_the_repository_is_refused_and_the_version_before_goes_on() {
+    let Some(rig) = rig("outside") else { return };
+    rig.model("iris", 1, IRIS);
+    let labelled = json!({"argmax": {"column": "probabilities", "labels": "labels.txt", "into": "class"}});
+    let traffic = Traffic::start(rig.lane("outside", json!([{"predict": {"model": "iris"}}, labelled])));
+    let worker = rig.worker();
+    traffic.comes_to("1");
+    let outside = rig.folder().join("secret.txt");
+    fs::copy(folder(&rig, "iris/1/labels.txt"), &outside).unwrap();
+    let link = |target: &Path, version: &str| {
+        let draft = rig.folder().join(version);
+        fs::create_dir(&draft).unwrap();
+        fs::copy(folder(&rig, "iris/1/model.onnx"), draft.join("model.onnx")).unwrap();
+        std::os::unix::fs::symlink(target, draft.join("labels.txt")).unwrap();
+        fs::rename(draft, folder(&rig, "iris").join(version)).unwrap();
+    };
+    link(&outside, "2");
+    let index = wait_for_index(&worker, "`labels.txt` is a link that leads out of the model repository");
+    assert!(!index.contains("secret.txt"), "where it leads is nobody's business: {index}");
+    traffic.goes_on_with("1");
+    link(Path::new("../1/labels.txt"), "3");
+    traffic.comes_to("3");
+    assert_eq!(traffic.end(&mut [worker]), ["1", "3"]);
 }
 
 #[test]
@@ -286,29 +326,6 @@ fn a_bucket_is_served_from_the_cache_through_a_frozen_server_and_a_restart() {
     assert_eq!(cached_bytes(&rig.folder().join("cache")), cached);
     worker.stop();
     lane.assert_nothing_more();
-}
-
-#[test]
-fn a_bucket_that_is_not_there_and_wrong_credentials_are_told_in_one_line() {
-    let Some(server) = S3Server::start() else { return };
-    let Some(rig) = bucket_rig("denied", &server) else { return };
-    let _lane = rig.lane("denied", json!([{"predict": {"model": "iris"}}]));
-    for (prepare, expected) in [
-        (Box::new(|| ()) as Box<dyn Fn()>, "bucket"),
-        (
-            Box::new(|| {
-                server.bucket("models");
-                server.write_credentials("wrongsecret");
-            }),
-            "the secret does not belong to the access key",
-        ),
-    ] {
-        prepare();
-        let mut worker = rig.start();
-        assert_eq!(worker.ended().code(), Some(1));
-        let log = worker.log().join("\n");
-        assert!(log.contains(expected) && !log.contains("wrongsecret"), "{log}");
-    }
 }
 
 /// The names and times of all files below a folder.

@@ -10,7 +10,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -33,6 +33,28 @@ pub enum Fault {
     BlackHole,
 }
 
+/// A request, and how far its answer has come.
+#[derive(Debug)]
+pub struct Request {
+    /// The first line: `GET /bucket?list-type=2 HTTP/1.1`.
+    pub line: String,
+    /// Where its range begins, if it asks for one.
+    pub from: Option<u64>,
+    sent: AtomicU64,
+}
+
+impl Request {
+    /// Bytes of the body that were handed on so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
+    }
+
+    /// Whether it is for the object at this path.
+    pub fn is_for(&self, path: &str) -> bool {
+        self.line.split([' ', '?']).nth(1).is_some_and(|object| object.ends_with(path))
+    }
+}
+
 /// The proxy; closed when it is dropped.
 pub struct FaultProxy {
     address: SocketAddr,
@@ -43,8 +65,7 @@ pub struct FaultProxy {
 struct Shared {
     server: String,
     fault: Mutex<Fault>,
-    /// The first line of each request: `GET /bucket?list-type=2 HTTP/1.1`.
-    requests: Mutex<Vec<String>>,
+    requests: Mutex<Vec<Arc<Request>>>,
     sockets: Mutex<Vec<TcpStream>>,
     open: AtomicBool,
 }
@@ -88,7 +109,14 @@ impl FaultProxy {
 
     /// The first lines of the requests so far, and forgets them.
     pub fn take_requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.shared.requests.lock().unwrap())
+        let requests = std::mem::take(&mut *self.shared.requests.lock().unwrap());
+        requests.iter().map(|request| request.line.clone()).collect()
+    }
+
+    /// The requests so far for the object at this path.
+    pub fn requests_for(&self, path: &str) -> Vec<Arc<Request>> {
+        let requests = self.shared.requests.lock().unwrap();
+        requests.iter().filter(|request| request.is_for(path)).map(Arc::clone).collect()
     }
 }
 
@@ -107,7 +135,8 @@ impl Drop for FaultProxy {
 fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(client);
     let (first, head) = read_head(&mut reader)?;
-    shared.requests.lock().unwrap().push(first.trim().to_owned());
+    let asked = Arc::new(Request { line: first.trim().to_owned(), from: range(&head), sent: AtomicU64::new(0) });
+    shared.requests.lock().unwrap().push(Arc::clone(&asked));
     let fault = {
         let mut fault = shared.fault.lock().unwrap();
         let now = *fault;
@@ -129,14 +158,14 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
         }
         fault => {
             let request = [first.as_bytes(), alone(&head).as_bytes(), &body].concat();
-            pass(client, shared, &request, fault)?;
+            pass(client, shared, &request, (fault, &asked.sent))?;
         }
     }
     client.shutdown(Shutdown::Both)
 }
 
 /// Asks the server, and hands on what it says.
-fn pass(mut client: &TcpStream, shared: &Shared, request: &[u8], fault: Fault) -> io::Result<()> {
+fn pass(mut client: &TcpStream, shared: &Shared, request: &[u8], (fault, sent): (Fault, &AtomicU64)) -> io::Result<()> {
     let server = TcpStream::connect(&shared.server)?;
     shared.sockets.lock().unwrap().push(server.try_clone()?);
     (&server).write_all(request)?;
@@ -162,6 +191,7 @@ fn pass(mut client: &TcpStream, shared: &Shared, request: &[u8], fault: Fault) -
             _ => {}
         }
         client.write_all(bytes)?;
+        sent.fetch_add(length as u64, Ordering::AcqRel);
         at += length;
         left = left.map(|left| left - length);
     }
@@ -190,7 +220,15 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<(String, String)> {
 }
 
 fn content_length(head: &str) -> Option<usize> {
-    let value =
-        |line: &str| line.to_ascii_lowercase().strip_prefix("content-length:").map(|rest| rest.trim().parse().ok());
-    head.lines().find_map(value).flatten()
+    header(head, "content-length:")?.parse().ok()
+}
+
+/// Where `range: bytes=100-` begins.
+fn range(head: &str) -> Option<u64> {
+    header(head, "range:")?.strip_prefix("bytes=")?.split('-').next()?.parse().ok()
+}
+
+fn header(head: &str, name: &str) -> Option<String> {
+    let value = |line: &str| line.to_ascii_lowercase().strip_prefix(name).map(|rest| rest.trim().to_owned());
+    head.lines().find_map(value)
 }

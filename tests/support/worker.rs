@@ -94,9 +94,14 @@ impl Worker {
         text.lines().filter(is_it).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
+    /// Its process.
+    pub fn id(&self) -> i32 {
+        i32::try_from(self.process.lock().unwrap().id()).unwrap()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: i32) {
-        let id = i32::try_from(self.process.lock().unwrap().id()).unwrap();
+        let id = self.id();
         // SAFETY: the process is ours and not yet waited for, so that the id is its own.
         assert_eq!(unsafe { libc::kill(id, signal) }, 0, "the worker has ended already");
     }

@@ -59,10 +59,8 @@ pub struct Job {
 
 /// What became of a load.
 pub struct Loaded {
-    /// Which version.
-    pub id: ServableId,
-    /// Of which content.
-    pub fingerprint: String,
+    /// What was loaded.
+    pub content: Arc<Content>,
     /// The version, or why it cannot serve.
     pub outcome: Result<Arc<Servable>, Refusal>,
 }

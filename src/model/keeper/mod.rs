@@ -167,25 +167,23 @@ impl Keeper {
         }
     }
 
-    fn loaded(&mut self, Loaded { id, fingerprint, outcome }: Loaded, now: Instant) {
+    fn loaded(&mut self, Loaded { content, outcome }: Loaded, now: Instant) {
         self.loading -= 1;
-        let outcome = match outcome {
-            Ok(servable) => match self.too_large(&servable) {
-                None => Ok(Serving { servable, fingerprint: fingerprint.clone() }),
-                Some(refusal) => {
-                    self.let_go(Serving { servable, fingerprint: fingerprint.clone() });
-                    Err(refusal)
-                }
-            },
-            Err(refusal) => Err(refusal),
-        };
+        let (id, fingerprint) = (content.id.clone(), content.fingerprint.clone());
+        let outcome = outcome.and_then(|servable| match self.too_large(&servable) {
+            None => Ok(Serving { servable, fingerprint }),
+            Some(refusal) => {
+                self.let_go(Serving { servable, fingerprint });
+                Err(refusal)
+            }
+        });
         match (self.version(&id), outcome) {
             (Some(version), Ok(serving)) => {
                 if let Some(before) = version.loaded(serving, now) {
                     self.let_go(before);
                 }
             }
-            (Some(version), Err(refusal)) => version.failed(fingerprint, &refusal, now, &id),
+            (Some(version), Err(refusal)) => version.failed(content, &refusal, now),
             // The model went while it was loaded.
             (None, Ok(serving)) => self.let_go(serving),
             (None, Err(_)) => {}

@@ -41,7 +41,7 @@ pub struct Refusal {
 
 /// What failed, and when it is tried again.
 struct Failure {
-    fingerprint: String,
+    content: Arc<Content>,
     reason: Arc<str>,
     times: u32,
     again: Instant,
@@ -51,6 +51,11 @@ struct Failure {
 pub struct Serving {
     pub servable: Arc<Servable>,
     pub fingerprint: String,
+}
+
+/// Whether nothing was uploaded between two looks: a file may be mended without another manifest.
+fn is_same_upload(one: &Content, other: &Content) -> bool {
+    one.fingerprint == other.fingerprint && one.files == other.files
 }
 
 /// One version.
@@ -90,12 +95,13 @@ impl Version {
         }
     }
 
-    /// It should serve this content from now on, or nothing. A fault of another content is forgotten.
+    /// It should serve this content from now on, or nothing. A fault of another content is forgotten, and so is one of the
+    /// same content whose files have changed: what was damaged has been uploaded again, under the manifest that it had.
     pub fn aspire(&mut self, content: Option<Arc<Content>>) {
         self.aspired = content.is_some();
         let Some(content) = content else { return };
         self.content = content;
-        self.failure = self.failure.take().filter(|failure| failure.fingerprint == self.content.fingerprint);
+        self.failure = self.failure.take().filter(|failure| is_same_upload(&failure.content, &self.content));
     }
 
     /// Whether it serves its content.
@@ -150,17 +156,17 @@ impl Version {
         self.is_loading = true;
     }
 
-    /// The load of the content with this fingerprint failed. If that is no longer its content, it says nothing.
-    pub fn failed(&mut self, fingerprint: String, refusal: &Refusal, now: Instant, id: &ServableId) {
+    /// The load of this content failed. If something else has been uploaded since, that says nothing.
+    pub fn failed(&mut self, content: Arc<Content>, refusal: &Refusal, now: Instant) {
         self.is_loading = false;
-        if fingerprint != self.content.fingerprint {
+        if !is_same_upload(&content, &self.content) {
             return;
         }
         let times = self.failure.as_ref().map_or(0, |failure| failure.times) + 1;
-        self.log(refusal, times, id);
+        self.log(refusal, times, &content.id);
         let Pause { first, most } = if refusal.passing { PASSING } else { LASTING };
         let pause = first.saturating_mul(1 << (times - 1).min(16)).min(most);
-        self.failure = Some(Failure { fingerprint, reason: refusal.reason.as_str().into(), times, again: now + pause });
+        self.failure = Some(Failure { content, reason: refusal.reason.as_str().into(), times, again: now + pause });
         // Who waited has its answer; who comes once it is worth waiting again asks anew.
         self.demand = Arc::default();
         self.demanded = None;

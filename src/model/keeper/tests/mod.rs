@@ -163,7 +163,7 @@ impl Stage {
             Err(reason) => Err(Refusal { reason: reason.to_owned(), passing: false }),
         };
         drop(job.known);
-        self.tell(Message::Loaded(Loaded { id, fingerprint: job.content.fingerprint.clone(), outcome }));
+        self.tell(Message::Loaded(Loaded { content: job.content, outcome }));
     }
 
     fn load_all(&mut self) {
