@@ -68,6 +68,28 @@ impl KafkaSettings {
         self.finish(config)
     }
 
+    /// For listening to a few records now and then, without the group: its id is there because librdkafka assigns partitions
+    /// to nobody else, and the worker may use it.
+    pub fn listener(&self) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("statistics.interval.ms", "0")
+            .set("queued.min.messages", "1000")
+            .set("queued.max.messages.kbytes", "1024");
+        let mut config = self.finish(config);
+        // What the user says of requests does not go for these: each is to be heard at once, and none left out.
+        for (key, value) in [
+            ("group.id", &*self.group),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "earliest"),
+            ("fetch.min.bytes", "1"),
+        ] {
+            config.set(key, value);
+        }
+        config
+    }
+
     /// For looking at topics and creating them.
     pub fn admin(&self) -> ClientConfig {
         self.finish(self.base())

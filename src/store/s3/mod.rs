@@ -63,6 +63,11 @@ impl S3Store {
         Place::parse(url).map(drop)
     }
 
+    /// The bucket of `url`, and what the keys of the repository in it begin with; `None` if it is in no bucket.
+    pub fn bucket_and_prefix(url: &str) -> Option<(String, String)> {
+        Place::parse(url).ok().map(|place| (place.bucket, place.prefix))
+    }
+
     /// Runs one call to its end.
     fn call<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
