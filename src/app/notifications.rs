@@ -3,10 +3,7 @@
 use anyhow::Context;
 
 use crate::{
-    broker::kafka::notifications::Notifications,
-    codec::notification,
-    config::ServerConfig,
-    model::watcher::Poker,
+    broker::kafka::notifications::Notifications, codec::notification, config::ServerConfig, model::watcher::Poker,
     store::S3Store,
 };
 

@@ -159,8 +159,19 @@ impl Listener {
         self.due = Instant::now() + if tuned.is_ok() { REFRESH } else { AGAIN };
         let topic = &self.topic;
         match tuned {
-            Ok(()) if std::mem::take(&mut self.deaf) => tracing::info!(topic, "notifications are heard again"),
-            Ok(()) => {}
+            Ok(new) => {
+                let was_deaf = std::mem::take(&mut self.deaf);
+                if new {
+                    let partitions = self.partitions.len();
+                    tracing::info!(
+                        topic,
+                        partitions,
+                        "notifications of the object store hasten looks at the repository"
+                    );
+                } else if was_deaf {
+                    tracing::info!(topic, "notifications of the object store are heard again");
+                }
+            }
             Err(_) if self.is_stopping() || self.deaf => {}
             Err(reason) => {
                 self.deaf = true;
@@ -170,18 +181,18 @@ impl Listener {
         }
     }
 
-    fn look(&mut self) -> Result<(), String> {
+    /// Whether what is listened to is new.
+    fn look(&mut self) -> Result<bool, String> {
         let partitions = self.find()?;
         if partitions == self.partitions {
-            return Ok(());
+            return Ok(false);
         }
         let ends = self.ends(&partitions)?;
         self.consumer.assign(&ends).map_err(|error| error.to_string())?;
-        tracing::info!(topic = self.topic, partitions = partitions.len(), "notifications hasten looks at the repository");
         self.partitions = partitions;
         // What was published before the ends that were found is not heard.
         (self.hasten)();
-        Ok(())
+        Ok(true)
     }
 
     /// The partitions of the topic, which has some.
