@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::{Command, Output},
 };
 
@@ -39,6 +40,13 @@ fn a_server_of_a_private_authority_is_reached_once_that_is_named_and_else_the_wa
 }
 
 #[test]
+fn a_certificate_that_signed_itself_as_an_authority_is_told_as_such() {
+    let Some(server) = S3Server::start_tls_as("ca") else { return };
+    let text = denied(&S3Config { ca_file: Some(server.authority()), ..server.config() });
+    assert!(text.contains("is one of an authority itself") && text.contains("CA:FALSE"), "{text}");
+}
+
+#[test]
 fn an_authority_that_is_renewed_on_disk_needs_no_restart() {
     let Some(server) = S3Server::start_tls() else { return };
     let Some(stranger) = S3Server::start_tls() else { return };
@@ -67,22 +75,21 @@ fn a_file_of_authorities_that_is_not_there_keeps_a_store_from_being_opened() {
 fn the_variable_of_awss_own_tools_names_an_authority_too() {
     let Some(server) = S3Server::start_tls() else { return };
     server.bucket("models");
-    let push = |change: &dyn Fn(&mut Command)| -> Output {
+    let push = |bundle: Option<PathBuf>| -> Output {
         let mut push = Command::new(env!("CARGO_BIN_EXE_modelmill"));
         push.args(["push", "models/iris/1", "s3://models/iris/1"]).current_dir(env!("CARGO_MANIFEST_DIR"));
         server.environment(&mut push);
-        push.env_remove("AWS_CA_BUNDLE");
-        change(&mut push);
+        push.env_remove("AWS_CA_BUNDLE").envs(bundle.map(|file| ("AWS_CA_BUNDLE", file)));
         push.output().unwrap()
     };
     let said = |output: &Output| String::from_utf8_lossy(&output.stderr).replace('\n', " ");
-    let unknown = push(&|_| {});
+    let unknown = push(None);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(said(&unknown).contains("AWS_CA_BUNDLE"), "{}", said(&unknown));
-    let missing = push(&|push| drop(push.env("AWS_CA_BUNDLE", "/nowhere/ca.pem")));
+    let missing = push(Some("/nowhere/ca.pem".into()));
     assert_eq!(missing.status.code(), Some(2));
     assert!(said(&missing).contains("which AWS_CA_BUNDLE names, cannot be read"), "{}", said(&missing));
-    let known = push(&|push| drop(push.env("AWS_CA_BUNDLE", server.authority())));
+    let known = push(Some(server.authority()));
     assert!(known.status.success(), "{}", said(&known));
     assert!(server.bucket_folder("models").join("iris/1/manifest.json").is_file());
 }

@@ -10,7 +10,7 @@ distinguished_name = name
 CN = the authority of a test
 [authority]
 basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign
+subjectAltName = DNS:localhost
 [server]
 basicConstraints = critical, CA:FALSE
 subjectAltName = DNS:localhost

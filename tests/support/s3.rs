@@ -54,10 +54,16 @@ impl S3Server {
     /// Starts one that speaks TLS as `localhost`, with a certificate that an authority of its own has signed: see
     /// [`Self::authority`].
     pub fn start_tls() -> Option<Self> {
+        Self::start_tls_as("server")
+    }
+
+    /// The same with another certificate: `ca` is the authority's own.
+    pub fn start_tls_as(certificate: &str) -> Option<Self> {
         let mut server = Self::start_with(|folder| {
             certificates::make(folder);
             let file = |name: &str| folder.join(name).display().to_string();
-            vec!["--cert".to_owned(), file("server.pem"), "--key".to_owned(), file("server.key")]
+            let [pem, key] = ["pem", "key"].map(|end| file(&format!("{certificate}.{end}")));
+            vec!["--cert".to_owned(), pem, "--key".to_owned(), key]
         })?;
         server.scheme = "https";
         Some(server)

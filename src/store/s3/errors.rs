@@ -106,7 +106,7 @@ fn untrusted(cause: &str) -> Option<&'static str> {
         "its certificate is one of an authority itself; give the server a certificate that the authority has signed, one with \
          `basicConstraints=CA:FALSE`"
     } else {
-        "its certificate is refused"
+        "its certificate is refused; give the server another one"
     })
 }
 
