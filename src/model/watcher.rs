@@ -214,7 +214,9 @@ mod tests {
             };
             repository.models.iter().map(|(name, model)| (name.clone(), wanted(model))).collect()
         };
-        let observer = move |_: Result<Duration, &StoreError>| drop(looks.send(Instant::now()));
+        let observer = move |_: Result<Duration, &StoreError>| {
+            let _ended = looks.send(Instant::now());
+        };
         let mut watcher = Watcher::new(store, Box::new(choose), Box::new(observer), Manager::new(inbox));
         watcher.first_look().unwrap();
         while looked.try_recv().is_ok() {}

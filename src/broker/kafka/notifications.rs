@@ -27,8 +27,8 @@ use rdkafka::{
 use super::settings::KafkaSettings;
 use crate::metrics::NotificationMetrics;
 
-/// How often the topic is looked at for new partitions.
-const REFRESH: Duration = Duration::from_secs(30);
+/// How often the topic is looked at for new partitions, as often as a repository is by default.
+const REFRESH: Duration = Duration::from_secs(10);
 
 /// How soon a topic or a broker that is away is tried again.
 const AGAIN: Duration = Duration::from_secs(3);

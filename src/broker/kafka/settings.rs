@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_speaks_to_brokers_as_requests_do_and_hears_each_record_at_once() {
+        let properties = [("security.protocol", "SSL"), ("fetch.min.bytes", "65536"), ("auto.offset.reset", "latest")];
+        let properties = properties.map(|(name, value)| (name.into(), value.into())).into();
+        let settings = KafkaSettings { group: "workers".into(), properties, ..KafkaSettings::default() };
+        let config = settings.listener();
+        let set = ["security.protocol", "fetch.min.bytes", "auto.offset.reset", "group.id"].map(|key| config.get(key));
+        assert_eq!(set, [Some("SSL"), Some("1"), Some("earliest"), Some("workers")]);
+        assert_eq!(config.get("enable.auto.commit"), Some("false"));
+    }
+
+    #[test]
     fn the_broker_side_protocol_gets_no_assignor() {
         let assignor = "partition.assignment.strategy";
         assert_eq!(KafkaSettings::default().consumer(0, Duration::ZERO).get(assignor), Some("cooperative-sticky"));
