@@ -30,10 +30,12 @@ pub fn create_topic(brokers: &str, name: &str, partitions: i32, settings: &[(&st
     wait_for("the topic in the broker's metadata", there);
 }
 
-/// Writes a record to a topic and waits until the broker has it.
-pub fn publish(brokers: &str, topic: &str, value: &[u8]) {
+/// Writes a record to a topic, so many times, and waits until the broker has all of them.
+pub fn publish(brokers: &str, topic: &str, value: &[u8], times: usize) {
     let producer: BaseProducer = config(brokers).create().unwrap();
-    producer.send(BaseRecord::<(), [u8]>::to(topic).payload(value)).map_err(|(error, _)| error).unwrap();
+    for _ in 0..times {
+        producer.send(BaseRecord::<(), [u8]>::to(topic).payload(value)).map_err(|(error, _)| error).unwrap();
+    }
     producer.flush(TIMEOUT).unwrap();
 }
 
