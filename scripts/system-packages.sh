@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a bare Debian lacks: a C compiler and OpenSSL's headers (librdkafka), Java 17 and Maven (the broker of
-# the tests), pip (the wheel of ONNX Runtime). Looks for what is needed, not for packages; asks apt only if it is missing.
+# the tests), OpenSSL's program (certificates of the tests), pip (the wheel of ONNX Runtime). Looks for what is needed, not for packages; asks apt only if it is missing.
 set -euo pipefail
 
 java_is_recent() {
@@ -21,6 +21,7 @@ need() { # PACKAGE COMMAND...: the package is missing if the command fails
 need build-essential eval 'command -v cc && command -v c++ && command -v make'
 need pkg-config command -v pkg-config
 need libssl-dev openssl_is_there
+need openssl command -v openssl
 need default-jre-headless java_is_recent
 need maven command -v mvn
 need python3 command -v python3

@@ -42,6 +42,7 @@ mod choice;
 mod events;
 mod layout;
 mod models;
+mod notifications;
 pub mod online;
 mod opener;
 mod pipelines;

@@ -14,6 +14,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_config", &["store/s3/"]),
     ("aws_sdk_s3", &["store/s3/"]),
     ("aws_smithy_http_client", &["store/s3/"]),
+    ("rustls", &["store/s3/"]),
     ("prost", &["backend/onnx/", "codec/"]),
     ("serde_yaml", &["config/"]),
     // The JSON Schema of the configuration is a JSON value.

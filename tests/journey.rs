@@ -29,6 +29,8 @@ mod load;
 mod metrics;
 #[path = "journey/models.rs"]
 mod models;
+#[path = "journey/notifications.rs"]
+mod notifications;
 #[path = "journey/outage.rs"]
 mod outage;
 #[path = "journey/pipelines.rs"]

@@ -18,6 +18,8 @@ mod outages;
 mod pushing;
 #[path = "support/s3.rs"]
 mod s3;
+#[path = "store/trust.rs"]
+mod trust;
 
 use modelmill::store::{Object, S3Store, Store};
 

@@ -20,13 +20,14 @@ use parking_lot::Mutex;
 use super::{
     checks,
     layout::Layout,
+    notifications,
     opener::{self, Pipelines, WorkerOpener},
     shutdown::Shutdown,
     wanted::Chooser,
 };
 use crate::{
     admin::{ModelControl, ModelState, ModelStatus, ModelUsage, Status},
-    broker::kafka::announcer::Announcer,
+    broker::kafka::{announcer::Announcer, notifications::Notifications},
     codec::event::ModelEvent,
     config::{PipelineConfig, ServerConfig, Settings},
     metrics::RepositoryMetrics,
@@ -59,6 +60,7 @@ pub struct Models {
     pub manager: Manager,
     pipelines: Pipelines,
     _keeper: KeeperThread,
+    _notifications: Option<Notifications>,
 }
 
 impl Models {
@@ -104,8 +106,9 @@ impl Models {
         let poker = watcher
             .start(server.models.poll_interval.into())
             .context("a thread to watch the repository cannot be started")?;
+        let notifications = notifications::listen(server, poker.clone())?;
         status.set_control(Arc::new(Control { manager: manager.clone(), poker }));
-        Ok(Self { manager, pipelines: bound, _keeper: keeper })
+        Ok(Self { manager, pipelines: bound, _keeper: keeper, _notifications: notifications })
     }
 
     /// Has the pipelines of `worker` ready for every version before it serves, from now on.

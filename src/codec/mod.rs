@@ -32,6 +32,7 @@ mod groups;
 pub mod json;
 pub mod labels;
 pub mod manifest;
+pub mod notification;
 
 /// The wire formats; a record's content-type chooses one, else its pipeline's `codec:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,6 +54,10 @@ pub struct ModelsConfig {
     /// The topic to which every change of a version's state is written, keyed by model. `null`: none.
     #[serde(default)]
     pub events_topic: Option<String>,
+    /// The topic to which the object store publishes its event notifications: each about the repository hastens the next look.
+    /// `null`: none; looks come every `poll_interval` all the same.
+    #[serde(default)]
+    pub notifications_topic: Option<String>,
 }
 
 fn ten_seconds() -> HumanDuration {
@@ -154,6 +158,7 @@ impl ModelsConfig {
             cache: CacheConfig::default(),
             memory: MemoryConfig::default(),
             events_topic: None,
+            notifications_topic: None,
         }
     }
 
@@ -201,9 +206,7 @@ impl ModelsConfig {
             let sentence = "must be longer than 0, or the repository would be looked at without a pause";
             problems.push(Problem::new(at.key("poll_interval"), sentence));
         }
-        if let Some(topic) = &self.events_topic {
-            problems.extend(topic_problem(topic, &at.key("events_topic")));
-        }
+        problems.extend(self.topic_problems(&at));
         let memory = at.key("memory");
         if self.memory.budget.is_some_and(|budget| budget.bytes() == 0) {
             problems.push(Problem::new(memory.key("budget"), "must be more than 0, or no model could be loaded"));
@@ -216,6 +219,18 @@ impl ModelsConfig {
         }
         if self.cache.directory.as_os_str().is_empty() {
             problems.push(Problem::new(at.key("cache").key("directory"), "is empty: write a folder"));
+        }
+        problems
+    }
+
+    fn topic_problems(&self, at: &KeyPath) -> Vec<Problem> {
+        let topics = [("events_topic", &self.events_topic), ("notifications_topic", &self.notifications_topic)];
+        let wrong = |(key, topic): &(&'static str, &Option<String>)| topic_problem(topic.as_ref()?, &at.key(key));
+        let mut problems: Vec<_> = topics.iter().filter_map(wrong).collect();
+        if self.events_topic.is_some() && self.events_topic == self.notifications_topic {
+            let sentence = "is also models.events_topic: what the worker itself writes tells nothing of the repository; \
+                            name the topic to which the object store publishes";
+            problems.push(Problem::new(at.key("notifications_topic"), sentence));
         }
         problems
     }
@@ -315,6 +330,18 @@ mod tests {
         );
         assert_eq!(sentence(&["a", "b", "a"]), ["models.versions.labels[2]: the label `a` is listed twice"]);
         assert!(sentence(&[])[0].contains("lists no label"));
+    }
+
+    #[test]
+    fn notifications_come_from_another_topic_than_the_workers_own_events() {
+        let sentences = |events: &str, notifications: &str| {
+            let [events_topic, notifications_topic] = [events, notifications].map(|topic| Some(topic.to_owned()));
+            let problems = ModelsConfig { events_topic, notifications_topic, ..ModelsConfig::new("models") }.problems();
+            problems.into_iter().map(|problem| format!("{}: {}", problem.path, problem.sentence)).collect::<Vec<_>>()
+        };
+        assert_eq!(sentences("models.events", "bucket.events"), [""; 0]);
+        assert!(sentences("a", "a")[0].starts_with("models.notifications_topic: is also models.events_topic"));
+        assert!(sentences("a", "b c")[0].starts_with("models.notifications_topic: `b c` is no topic name"));
     }
 
     #[test]

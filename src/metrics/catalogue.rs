@@ -126,6 +126,8 @@ catalogue! {
         "How long each look at the model repository took: a listing, and the manifests that are new.";
     REPOSITORY_LOOK_FAILURES: Kind::Counter, "modelmill_repository_look_failures_total", [], "looks",
         "Looks at the model repository that failed; what serves goes on.";
+    REPOSITORY_NOTIFICATIONS: Kind::Counter, "modelmill_repository_notifications_total", ["result"], "records",
+        "Records of models.notifications_topic: those that hastened a look, and those that were ignored since they are about other objects.";
 
     IN_FLIGHT_BYTES: Kind::Gauge, "modelmill_in_flight_bytes", [], "bytes",
         "Bytes of the messages that were consumed and are not yet answered.";

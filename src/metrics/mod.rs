@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::{PrometheusHandle, PrometheusRecorder};
 use catalogue::Definition;
 
 pub use client::{ClientMetrics, ClientStatistics, KafkaClient};
-pub use model::{LoadMetrics, ModelMetrics, ModelStateMetrics, RepositoryMetrics};
+pub use model::{LoadMetrics, ModelMetrics, ModelStateMetrics, NotificationMetrics, RepositoryMetrics};
 pub use pipeline::{PipelineMetrics, Stage};
 pub use worker::{AssignmentMetrics, LagMetrics, RebalanceEvent, WorkerMetrics};
 

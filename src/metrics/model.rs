@@ -121,6 +121,33 @@ impl RepositoryMetrics {
     }
 }
 
+/// What the object store's notifications are good for.
+#[derive(Debug)]
+pub struct NotificationMetrics {
+    hastened: Counter,
+    ignored: Counter,
+}
+
+impl Default for NotificationMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl NotificationMetrics {
+    /// The series of this process.
+    pub fn new() -> Self {
+        let series = |result| counter(&catalogue::REPOSITORY_NOTIFICATIONS, &[result]);
+        Self { hastened: series("hastened"), ignored: series("ignored") }
+    }
+
+    /// A record was heard, and hastens a look or is about something else.
+    pub fn heard(&self, hastens: bool) {
+        let series = if hastens { &self.hastened } else { &self.ignored };
+        series.increment(1);
+    }
+}
+
 /// A model's versions with their states.
 type Shown = HashMap<(u64, &'static str), TransientGauge>;
 
@@ -177,6 +204,16 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn notifications_are_counted_by_what_they_are_good_for() {
+        let metrics = Metrics::default();
+        let notifications = metrics.scope(NotificationMetrics::new);
+        [true, false, true].into_iter().for_each(|hastens| notifications.heard(hastens));
+        let text = metrics.render();
+        assert!(text.contains("modelmill_repository_notifications_total{result=\"hastened\"} 2\n"), "{text}");
+        assert!(text.contains("modelmill_repository_notifications_total{result=\"ignored\"} 1\n"), "{text}");
     }
 
     #[test]

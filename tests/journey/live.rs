@@ -19,10 +19,10 @@ use crate::{
     traffic::{Traffic, ask, said},
 };
 
-const IRIS: &str = "models/iris/1";
+pub const IRIS: &str = "models/iris/1";
 
 /// Asks until `version` answers. Every answer on the way is one of `allowed`.
-fn ask_until(lane: &Lane, version: &str, allowed: &[&str]) {
+pub fn ask_until(lane: &Lane, version: &str, allowed: &[&str]) {
     let mut number = 0;
     wait_for(&format!("an answer of version {version}"), || {
         number += 1;
@@ -280,7 +280,7 @@ fn an_operator_unloads_and_loads_a_model_and_events_tell_it() {
 }
 
 /// Puts a version into a bucket as an upload does, its manifest last.
-fn push(server: &S3Server, from: &str, version: &str) {
+pub fn push(server: &S3Server, from: &str, version: &str) {
     let mut push = std::process::Command::new(env!("CARGO_BIN_EXE_modelmill"));
     push.args(["push", from, &format!("s3://models/{version}")]).current_dir(env!("CARGO_MANIFEST_DIR"));
     server.environment(&mut push);
@@ -288,14 +288,15 @@ fn push(server: &S3Server, from: &str, version: &str) {
     assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
 }
 
-/// A rig whose models are in a bucket of `server`, and in a disk cache of its own.
-fn bucket_rig(label: &str, server: &S3Server) -> Option<Rig> {
+/// A rig whose models are in a bucket of `server`, and in a disk cache of its own; `change` sees its models' part.
+pub fn bucket_rig(label: &str, server: &S3Server, change: impl FnOnce(&mut Value)) -> Option<Rig> {
     let rig = Rig::new(label)?;
     let (endpoint, credentials) = (server.endpoint(), server.credentials_file());
     rig.server(|config| {
         let cache = json!({"directory": rig.folder().join("cache")});
         let s3 = json!({"endpoint": endpoint, "credentials_file": credentials});
         config["models"] = json!({"repository": "s3://models", "s3": s3, "poll_interval": "200ms", "cache": cache});
+        change(&mut config["models"]);
     });
     Some(rig)
 }
@@ -305,7 +306,7 @@ fn a_bucket_is_served_from_the_cache_through_a_frozen_server_and_a_restart() {
     let Some(server) = S3Server::start() else { return };
     server.bucket("models");
     push(&server, IRIS, "iris/1");
-    let Some(rig) = bucket_rig("bucket", &server) else { return };
+    let Some(rig) = bucket_rig("bucket", &server, |_| {}) else { return };
     let lane = rig.lane("bucket", json!([{"predict": {"model": "iris"}}]));
     let mut worker = rig.worker();
     ask_until(&lane, "1", &[]);

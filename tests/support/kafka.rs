@@ -7,6 +7,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
+    producer::{BaseProducer, BaseRecord, Producer},
 };
 
 use super::wait_for;
@@ -27,6 +28,15 @@ pub fn create_topic(brokers: &str, name: &str, partitions: i32, settings: &[(&st
     // A broker tells that a topic is created before it tells of the topic.
     let there = || (self::partitions(brokers, name) == usize::try_from(partitions).unwrap()).then_some(());
     wait_for("the topic in the broker's metadata", there);
+}
+
+/// Writes a record to a topic, so many times, and waits until the broker has all of them.
+pub fn publish(brokers: &str, topic: &str, value: &[u8], times: usize) {
+    let producer: BaseProducer = config(brokers).create().unwrap();
+    for _ in 0..times {
+        producer.send(BaseRecord::<(), [u8]>::to(topic).payload(value)).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(TIMEOUT).unwrap();
 }
 
 /// How many partitions a topic has; 0 if there is none.

@@ -18,6 +18,9 @@ use std::{
 use modelmill::store::{S3Config, S3Store};
 use tempfile::TempDir;
 
+#[path = "certificates.rs"]
+mod certificates;
+
 const ACCESS: &str = "testkey";
 const SECRET: &str = "testsecret";
 
@@ -29,6 +32,9 @@ pub struct S3Server {
     process: Child,
     folder: TempDir,
     port: u16,
+    scheme: &'static str,
+    /// What it was told beside the usual.
+    more: Vec<String>,
 }
 
 impl S3Server {
@@ -37,15 +43,44 @@ impl S3Server {
     /// # Panics
     /// If there is none and `CI` is `true`, or it does not start.
     pub fn start() -> Option<Self> {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// Starts one that publishes its event notifications to a topic, which must be there.
+    pub fn start_publishing(brokers: &str, topic: &str) -> Option<Self> {
+        Self::start_with(|_| ["--event-kafka-url", brokers, "--event-kafka-topic", topic].map(str::to_owned).into())
+    }
+
+    /// Starts one that speaks TLS as `localhost`, with a certificate that an authority of its own has signed: see
+    /// [`Self::authority`].
+    pub fn start_tls() -> Option<Self> {
+        Self::start_tls_as("server")
+    }
+
+    /// The same with another certificate: `ca` is the authority's own.
+    pub fn start_tls_as(certificate: &str) -> Option<Self> {
+        let mut server = Self::start_with(|folder| {
+            certificates::make(folder);
+            let file = |name: &str| folder.join(name).display().to_string();
+            let [pem, key] = ["pem", "key"].map(|end| file(&format!("{certificate}.{end}")));
+            vec!["--cert".to_owned(), pem, "--key".to_owned(), key]
+        })?;
+        server.scheme = "https";
+        Some(server)
+    }
+
+    /// Starts one with arguments that `more` makes of its folder.
+    fn start_with(more: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let program = program()?;
         let folder = tempfile::tempdir().unwrap();
+        let more = more(folder.path());
         fs::create_dir(folder.path().join("buckets")).unwrap();
         // Between choosing a port and taking it, somebody else may take it: then again, with another.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut process = spawn(&program, folder.path(), port);
+            let mut process = spawn(&program, folder.path(), port, &more);
             if is_ready(&mut process, port) {
-                let server = Self { process, folder, port };
+                let server = Self { process, folder, port, scheme: "http", more };
                 server.write_credentials(SECRET);
                 return Some(server);
             }
@@ -63,7 +98,13 @@ impl S3Server {
 
     /// Its address as a URL.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address())
+        let host = if self.scheme == "https" { "localhost" } else { "127.0.0.1" };
+        format!("{}://{host}:{}", self.scheme, self.port)
+    }
+
+    /// The certificate of the authority that vouches for a server of [`Self::start_tls`].
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
     }
 
     /// Makes a bucket.
@@ -147,7 +188,7 @@ impl S3Server {
 
     /// Starts it again where it was, after [`Self::kill`].
     pub fn restart(&mut self) {
-        self.process = spawn(&program().expect("it was there"), self.folder.path(), self.port);
+        self.process = spawn(&program().expect("it was there"), self.folder.path(), self.port, &self.more);
         assert!(is_ready(&mut self.process, self.port), "versitygw did not come back on its port");
     }
 
@@ -166,12 +207,12 @@ impl Drop for S3Server {
     }
 }
 
-fn spawn(program: &Path, folder: &Path, port: u16) -> Child {
+fn spawn(program: &Path, folder: &Path, port: u16, more: &[String]) -> Child {
     let log = fs::File::create(folder.join("log")).unwrap();
     let port = format!("127.0.0.1:{port}");
     let mut command = Command::new(program);
     command.args(["--port", &port, "--access", ACCESS, "--secret", SECRET, "--region", "us-east-1", "--quiet"]);
-    command.args(["--keep-alive", "posix"]).arg(folder.join("buckets")).current_dir(folder);
+    command.args(more).args(["--keep-alive", "posix"]).arg(folder.join("buckets")).current_dir(folder);
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
 

@@ -7,6 +7,7 @@ mod context;
 pub mod embedded;
 mod group;
 mod native;
+pub mod notifications;
 pub mod producer;
 mod reports;
 pub mod settings;

@@ -68,6 +68,28 @@ impl KafkaSettings {
         self.finish(config)
     }
 
+    /// For listening to a few records now and then, without the group: its id is there because librdkafka assigns partitions
+    /// to nobody else, and the worker may use it.
+    pub fn listener(&self) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("statistics.interval.ms", "0")
+            .set("queued.min.messages", "1000")
+            .set("queued.max.messages.kbytes", "1024");
+        let mut config = self.finish(config);
+        // What the user says of requests does not go for these: each is to be heard at once, and none left out.
+        for (key, value) in [
+            ("group.id", &*self.group),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "earliest"),
+            ("fetch.min.bytes", "1"),
+        ] {
+            config.set(key, value);
+        }
+        config
+    }
+
     /// For looking at topics and creating them.
     pub fn admin(&self) -> ClientConfig {
         self.finish(self.base())
@@ -118,6 +140,17 @@ mod tests {
         let properties = BTreeMap::from([("fetch.min.bytes".to_owned(), "1".to_owned())]);
         let theirs = KafkaSettings { properties, ..KafkaSettings::default() };
         assert_eq!(fetch(&theirs, 20), [Some("1".to_owned()), Some("20".to_owned())]);
+    }
+
+    #[test]
+    fn a_listener_speaks_to_brokers_as_requests_do_and_hears_each_record_at_once() {
+        let properties = [("security.protocol", "SSL"), ("fetch.min.bytes", "65536"), ("auto.offset.reset", "latest")];
+        let properties = properties.map(|(name, value)| (name.into(), value.into())).into();
+        let settings = KafkaSettings { group: "workers".into(), properties, ..KafkaSettings::default() };
+        let config = settings.listener();
+        let set = ["security.protocol", "fetch.min.bytes", "auto.offset.reset", "group.id"].map(|key| config.get(key));
+        assert_eq!(set, [Some("SSL"), Some("1"), Some("earliest"), Some("workers")]);
+        assert_eq!(config.get("enable.auto.commit"), Some("false"));
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub struct PushArgs {
     /// A credentials file of its own, in the form of ~/.aws/credentials
     #[arg(long, value_name = "FILE")]
     pub credentials_file: Option<PathBuf>,
+    /// A PEM file of authorities to trust beside the system's; by default $AWS_CA_BUNDLE
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Whether the bucket stands in the path of the address; by default it does unless the server is AWS
     #[arg(long, value_name = "BOOL")]
     pub path_style: Option<bool>,
@@ -129,6 +132,7 @@ impl PushArgs {
             anonymous: file.anonymous && !named,
             profile: self.profile.clone().or(file.profile),
             credentials_file: self.credentials_file.clone().or(file.credentials_file),
+            ca_file: self.ca_file.clone().or(file.ca_file),
         })
     }
 }

@@ -16,6 +16,13 @@ pub struct Repository {
     pub models: BTreeMap<Name, Arc<Model>>,
 }
 
+impl Repository {
+    /// Whether there is a version that one more look, a rest later, may find complete.
+    pub fn awaits_look(&self) -> bool {
+        self.models.values().flat_map(|model| model.versions.values()).any(|version| version.awaits_look)
+    }
+}
+
 /// One model.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -54,6 +61,8 @@ pub struct Version {
     /// Since when the listing says this.
     pub(super) since: Instant,
     pub(super) settled: bool,
+    /// Whether it is complete if one more look finds the same files.
+    pub(super) awaits_look: bool,
 }
 
 /// Why what is listed is no complete version.

@@ -139,6 +139,20 @@ fn looks_that_follow_each_other_too_soon_do_not_make_a_version_complete() {
 }
 
 #[test]
+fn only_what_another_look_may_find_complete_awaits_one() {
+    let mut source = Source::default();
+    let awaits = |source: &mut Source, bucket: &mut Bucket| bucket.look(source).unwrap().awaits_look();
+    let mut bucket = Bucket::of(&["a/1/weights.bin", "b/1/model.onnx"]);
+    bucket.put("b/1/manifest.json", manifest(&[("model.onnx", 10), ("labels.txt", 3)]).as_bytes());
+    assert!(!awaits(&mut source, &mut bucket), "a file must come, and nobody knows when");
+    bucket.put("a/1/model.onnx", b"0123456789");
+    assert!(awaits(&mut source, &mut bucket));
+    assert!(!awaits(&mut source, &mut bucket), "it is complete");
+    bucket.put("a/1/weights.bin", b"another");
+    assert!(awaits(&mut source, &mut bucket), "uploaded again under the same number");
+}
+
+#[test]
 fn files_without_a_model_are_no_version_however_long_they_lie_there() {
     let mut bucket = Bucket::of(&["iris/1/weights.bin"]);
     let mut source = Source::default();

@@ -51,7 +51,10 @@ pub fn judge(
     let rested = same.is_some() && since.elapsed() >= rest;
     let folder = Folder { prefix: format!("{name}/{number}/"), listed };
     let mut readable = true;
-    let found = match folder.find("manifest.json") {
+    let has_model = folder.find("model.onnx").is_some();
+    let manifest = folder.find("manifest.json");
+    let awaits_look = manifest.is_none() && has_model && !rested;
+    let found = match manifest {
         None => folder.unchanged(rested).map(|files| (files, None)),
         Some(object) => match manifests.get(object, read, parse)? {
             Reading::Said(manifest) => folder.named_by(manifest).map(|files| (files, Some(Arc::clone(manifest)))),
@@ -63,7 +66,7 @@ pub fn judge(
         },
     };
     // The same files twice and no model among them: the version was deleted, and only remains of it are left.
-    let deleted = rested && folder.find("model.onnx").is_none();
+    let deleted = rested && !has_model;
     let kept = || before.and_then(|before| before.content.clone()).filter(|_| !deleted);
     let (content, shortfall, settled) = match found {
         Ok((files, manifest)) => {
@@ -73,7 +76,7 @@ pub fn judge(
         }
         Err(shortfall) => (kept(), Some(shortfall), readable && rested),
     };
-    Ok(Arc::new(Version { content, shortfall, listed: listed.to_vec(), since, settled }))
+    Ok(Arc::new(Version { content, shortfall, listed: listed.to_vec(), since, settled, awaits_look }))
 }
 
 /// The listed files of a version.

@@ -25,6 +25,9 @@ pub struct S3Config {
     /// A file of credentials in the form of `~/.aws/credentials`, such as a mounted secret, used instead of the chain. `null`:
     /// the chain.
     pub credentials_file: Option<PathBuf>,
+    /// A PEM file of authorities that are trusted beside the system's, for a server whose certificate a private one has signed.
+    /// `null`: that of `AWS_CA_BUNDLE`, or none.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl S3Config {

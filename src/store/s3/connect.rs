@@ -15,7 +15,7 @@ use aws_sdk_s3::{
 };
 use aws_smithy_http_client::tls;
 
-use super::S3Config;
+use super::{S3Config, trust};
 use crate::store::StoreError;
 
 /// To one connection. A machine that is there answers within milliseconds.
@@ -40,7 +40,7 @@ const NO_REGION: &str = "us-east-1";
 /// Makes the client; asks nobody, except for the region of an instance that nothing else names.
 pub async fn connect(config: &S3Config) -> Result<Client, StoreError> {
     let endpoint = config.endpoint.clone().or_else(endpoint_of_environment);
-    let http = http_client();
+    let http = http_client(config)?;
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http.clone())
         .timeout_config(timeouts(FIRST_BYTE, TRY, CALL))
@@ -83,10 +83,13 @@ fn timeouts(first_byte: Duration, one_try: Duration, call: Duration) -> TimeoutC
         .build()
 }
 
-/// Trusts the system's authorities, or those in `SSL_CERT_FILE`.
-fn http_client() -> SharedHttpClient {
+fn http_client(config: &S3Config) -> Result<SharedHttpClient, StoreError> {
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
+    let builder = aws_smithy_http_client::Builder::new().tls_provider(provider);
+    Ok(match trust::context(config)? {
+        Some(context) => builder.tls_context(context).build_https(),
+        None => builder.build_https(),
+    })
 }
 
 /// The SDK reads these only when the client is built, and whether there is one decides about the region before that.

@@ -42,6 +42,9 @@ impl About<'_> {
     fn unanswered(&self, error: &dyn Error) -> StoreError {
         let cause = chain(error);
         let credentials = ["credential", "Credential"].iter().any(|word| cause.contains(word));
+        if let Some(advice) = untrusted(&cause).filter(|_| !credentials) {
+            return StoreError::Denied(format!("{self} is not trusted: {advice} ({cause})"));
+        }
         StoreError::Unreachable(if credentials {
             format!(
                 "no credentials for {self}: {cause}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, \
@@ -87,6 +90,24 @@ impl About<'_> {
         };
         StoreError::Denied(format!("{self} refuses: {advice} ({answer})"))
     }
+}
+
+/// What to do about a certificate that TLS refuses, as rustls words it.
+fn untrusted(cause: &str) -> Option<&'static str> {
+    let (_, problem) = cause.split_once("invalid peer certificate: ")?;
+    Some(if problem.starts_with("UnknownIssuer") {
+        "its certificate is signed by an authority that is not known here; set `models.s3.ca_file` or AWS_CA_BUNDLE to the \
+         PEM file of that authority"
+    } else if problem.contains("not valid for name") || problem.starts_with("NotValidForName") {
+        "its certificate is for another name; set `models.s3.endpoint` to a name that is in it"
+    } else if problem.contains("expired") || problem.starts_with("Expired") {
+        "its certificate has expired; renew it, or look at the clock of this machine"
+    } else if problem.starts_with("Other(OtherError(CaUsedAsEndEntity))") {
+        "its certificate is one of an authority itself; give the server a certificate that the authority has signed, one with \
+         `basicConstraints=CA:FALSE`"
+    } else {
+        "its certificate is refused; give the server another one"
+    })
 }
 
 /// `s3://bucket/prefix/ at http://minio:9000`, or a file there.

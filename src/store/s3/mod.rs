@@ -23,6 +23,7 @@ mod list;
 mod pace;
 mod place;
 mod read;
+mod trust;
 mod upload;
 
 /// A repository in a bucket.
@@ -41,12 +42,14 @@ impl S3Store {
     /// The repository at `s3://bucket/prefix`. Nobody is asked yet.
     ///
     /// # Errors
-    /// If it is no such place, or the settings contradict each other.
+    /// If it is no such place, the settings contradict each other, or the file of authorities is none.
     pub fn open(url: &str, config: &S3Config) -> Result<Self, StoreError> {
         let place = Place::parse(url)?;
         if let Some((key, sentence)) = config.problems().into_iter().next() {
             return Err(StoreError::Unsupported(format!("s3.{key}: {sentence}")));
         }
+        // To be told now and not by the first call.
+        trust::context(config)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             StoreError::Unreachable(format!("a runtime for the calls to `{url}` cannot be started: {error}"))
         })?;
@@ -61,6 +64,11 @@ impl S3Store {
     /// What would be right.
     pub fn check(url: &str) -> Result<(), StoreError> {
         Place::parse(url).map(drop)
+    }
+
+    /// The bucket of `url`, and what the keys of the repository in it begin with; `None` if it is in no bucket.
+    pub fn bucket_and_prefix(url: &str) -> Option<(String, String)> {
+        Place::parse(url).ok().map(|place| (place.bucket, place.prefix))
     }
 
     /// Runs one call to its end.

@@ -1,0 +1,25 @@
+//! The object store's notifications hasten looks at the repository, where a topic of them is named.
+
+use anyhow::Context;
+
+use crate::{
+    broker::kafka::notifications::Notifications, codec::notification, config::ServerConfig, model::watcher::Poker,
+    store::S3Store,
+};
+
+/// Listens as long as what comes back is held; `None` if no topic is named.
+///
+/// # Errors
+/// If the client's settings are wrong.
+pub fn listen(server: &ServerConfig, poker: Poker) -> anyhow::Result<Option<Notifications>> {
+    let Some(topic) = &server.models.notifications_topic else { return Ok(None) };
+    let place = S3Store::bucket_and_prefix(&server.models.repository);
+    let concerns = move |value: &[u8]| match &place {
+        Some((bucket, prefix)) => notification::concerns(value, bucket, prefix),
+        // What a folder's changes are told with is its owner's affair.
+        None => true,
+    };
+    let settings = super::kafka_settings(server);
+    let listening = Notifications::listen(&settings, topic, Box::new(concerns), Box::new(move || poker.poke()));
+    listening.context("the Kafka consumer of notifications cannot be created").map(Some)
+}
