@@ -6,13 +6,12 @@
 //! says every name once; `docs/metrics.md` explains them.
 //!
 //! Guarantee: with [`Metrics::upkeep`] every second, which the admin endpoint sees to, memory depends on the number of
-//! series alone and not on traffic or on the time between two scrapes. A series, once there, stays until the process ends
-//! (`recorder` says why); the gauges of what is gone (a retired version, a revoked partition) fall to 0.
+//! series alone and not on traffic or on the time between two scrapes. A series is there for as long as what it is about, and
+//! a minute more (`recorder`); the gauges of what is gone (a retired version, a revoked partition) fall to 0 for that minute.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
-use metrics_exporter_prometheus::{PrometheusHandle, PrometheusRecorder};
 
 use catalogue::Definition;
 
@@ -27,6 +26,7 @@ mod model;
 mod pipeline;
 mod process;
 mod recorder;
+mod text;
 mod worker;
 
 /// What a scraper is told that it gets: the Prometheus text format.
@@ -35,8 +35,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// All metrics of the process, or of a test; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    recorder: Arc<PrometheusRecorder>,
-    handle: PrometheusHandle,
+    recorder: Arc<recorder::Layers>,
 }
 
 /// Metrics were installed twice.
@@ -56,8 +55,7 @@ pub fn install() -> Result<Metrics, AlreadyInstalled> {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let recorder = Arc::new(recorder::build());
-        let metrics = Self { handle: recorder.handle(), recorder };
+        let metrics = Self { recorder: Arc::default() };
         metrics.scope(|| gauge(&catalogue::BUILD_INFO, &[env!("CARGO_PKG_VERSION")]).set(1.0));
         metrics
     }
@@ -72,13 +70,19 @@ impl Metrics {
     /// All series and the process's figures in the text format of [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         let cpu = self.scope(process::observe);
-        self.handle.render() + &cpu
+        self.recorder.render(Instant::now()) + &cpu
+    }
+
+    /// What is shown in so many seconds, if nothing happens until then.
+    #[cfg(test)]
+    fn render_after(&self, seconds: u64) -> String {
+        self.recorder.render(Instant::now() + std::time::Duration::from_secs(seconds))
     }
 
     /// Puts what was observed into the buckets of histograms, which hold every single value until then (16 bytes each);
     /// to be called every second or so. Rendering does it too.
     pub fn upkeep(&self) {
-        self.handle.run_upkeep();
+        self.recorder.upkeep(Instant::now());
     }
 }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::{TransientGauge, catalogue, counter, histogram};
 
-/// The series of one model version, held by its batcher: when it is retired, its gauges fall to 0.
+/// The series of one model version, held by its batcher: when it is retired, its gauges fall to 0, and all go a minute later.
 #[derive(Debug)]
 pub struct ModelMetrics {
     batch_rows: Histogram,
@@ -63,7 +63,8 @@ impl ModelMetrics {
     }
 }
 
-/// How loads of one model go, held by whoever loads its versions.
+/// How loads of one model go. Whoever loads a version makes it; [`ModelStateMetrics`] holds its series from one load to the
+/// next, for as long as there is the model.
 #[derive(Debug)]
 pub struct LoadMetrics {
     duration: Histogram,
@@ -148,8 +149,17 @@ impl NotificationMetrics {
     }
 }
 
-/// A model's versions with their states.
-type Shown = HashMap<(u64, &'static str), TransientGauge>;
+/// States in which a version may be that nobody has tried to load: a thousand of them need no histograms.
+const NEVER_LOADED: [&str; 2] = ["aspired", "unloaded"];
+
+/// What is shown of a model.
+#[derive(Debug, Default)]
+struct Shown {
+    /// By version and state.
+    states: HashMap<(u64, &'static str), TransientGauge>,
+    /// Once a version has been loaded, or should have been.
+    loads: Option<LoadMetrics>,
+}
 
 /// Which model versions there are and in which state; [`crate::admin::Status`] keeps it in step.
 #[derive(Debug, Default)]
@@ -163,15 +173,17 @@ impl ModelStateMetrics {
         // Two setters at once must not leave the series of one beside the handles of the other.
         let mut shown = self.shown.lock();
         let mut before = shown.remove(model).unwrap_or_default();
-        let now: HashMap<_, _> = versions
-            .into_iter()
-            .map(|(version, state)| {
-                let new = || TransientGauge::new(&catalogue::MODEL_STATE, &[model, &version.to_string(), state]);
-                ((version, state), before.remove(&(version, state)).unwrap_or_else(new))
-            })
-            .collect();
-        now.values().for_each(|series| series.set(1.0));
-        if !now.is_empty() {
+        let mut now = Shown { states: HashMap::new(), loads: before.loads };
+        for (version, state) in versions {
+            let new = || TransientGauge::new(&catalogue::MODEL_STATE, &[model, &version.to_string(), state]);
+            let series = before.states.remove(&(version, state)).unwrap_or_else(new);
+            series.set(1.0);
+            now.states.insert((version, state), series);
+            if !NEVER_LOADED.contains(&state) {
+                now.loads.get_or_insert_with(|| LoadMetrics::new(model));
+            }
+        }
+        if !now.states.is_empty() {
             shown.insert(model.to_owned(), now);
         }
     }
@@ -249,6 +261,47 @@ mod tests {
                 r#"modelmill_model_version_state{model="iris",version="2",state="loading"} 0"#,
             ]
         );
+    }
+
+    #[test]
+    fn loads_are_counted_for_as_long_as_there_is_the_model() {
+        let (metrics, states) = (Metrics::default(), ModelStateMetrics::default());
+        let failures = "modelmill_model_load_failures_total{model=\"iris\"} 1\n";
+        metrics.scope(|| {
+            states.show("iris", [(1, "aspired")]);
+            states.show("digits", [(1, "aspired")]);
+            states.show("iris", [(1, "loading")]);
+            LoadMetrics::new("iris").failed();
+            for state in ["failed", "aspired", "unloaded"] {
+                states.show("iris", [(1, state)]);
+                let text = metrics.render_after(600);
+                assert!(text.contains(failures), "{state}: {text}");
+                assert!(!text.contains("load_failures_total{model=\"digits\"}"), "nobody has loaded it: {text}");
+            }
+            states.show("iris", []);
+        });
+        metrics.render_after(700);
+        assert!(!metrics.render_after(761).contains("model=\"iris\""));
+    }
+
+    #[test]
+    fn a_thousand_versions_that_came_and_went_leave_no_series() {
+        let (metrics, states) = (Metrics::default(), ModelStateMetrics::default());
+        let mut served = None;
+        let mut lines = |version| {
+            metrics.scope(|| {
+                states.show("iris", [(version, "loading")]);
+                served = Some(ModelMetrics::new("iris", version));
+                states.show("iris", [(version, "available")]);
+            });
+            served.as_ref().expect("it was just made").ran(1, Duration::from_millis(1));
+            metrics.render_after(version * 2).lines().filter(|line| line.contains("version=")).count()
+        };
+        let early = (0..100).map(&mut lines).max();
+        let late = (900..1000).map(&mut lines).max();
+        assert_eq!(early, late);
+        metrics.render_after(3000);
+        assert_eq!(metrics.render_after(3061).matches("modelmill_queue_rows{").count(), 1);
     }
 
     #[test]

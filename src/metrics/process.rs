@@ -8,7 +8,7 @@ use super::{
         Definition, PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS,
         PROCESS_VIRTUAL,
     },
-    gauge,
+    gauge, text,
 };
 
 /// Brings the process's gauges up to date and gives the lines of its CPU time; what the platform does not tell is left out.
@@ -31,8 +31,7 @@ pub fn observe() -> String {
 }
 
 fn cpu_time(seconds: f64) -> String {
-    let Definition { name, kind, help, .. } = PROCESS_CPU;
-    format!("# HELP {name} {help}\n# TYPE {name} {}\n{name} {seconds}\n", kind.as_str())
+    format!("{}{} {seconds}\n", text::header(&PROCESS_CPU), PROCESS_CPU.name)
 }
 
 #[cfg(test)]

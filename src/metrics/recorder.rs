@@ -1,117 +1,225 @@
-//! The recorder: `metrics-exporter-prometheus`, told what the catalogue says.
+//! The recorder: `metrics-exporter-prometheus`, told what the catalogue says, once for what lasts and once for each thing that
+//! comes and goes.
 //!
-//! No idle timeout is set, so that every series stays. The exporter (0.18) forgets an idle series although its handle is
-//! still held, and the handle counts into nothing from then on (<https://github.com/metrics-rs/metrics/issues/372>): a
-//! pipeline whose first dead letter comes after a quiet hour would never show it. Once an exporter is released that spares
-//! held series, a timeout here is all that retired ones need to vanish.
+//! The exporter (0.18) keeps every series for ever, or forgets idle ones although their handles are still held and count into
+//! nothing from then on (<https://github.com/metrics-rs/metrics/issues/372>). Neither will do where model versions come and go
+//! by the thousand and a pipeline's first dead letter may come after a quiet week. So the series of one model, of one model
+//! version and of one partition are in an exporter of their own ([`Subject`]), which goes as a whole.
+//!
+//! Guarantee: a series is shown as long as somebody holds a handle of its subject, however quiet it is, and for [`AFTERLIFE`]
+//! from the first look at which nobody does; memory depends on the number of such series alone.
 
-use metrics::{Recorder, Unit};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use super::catalogue::{ALL, Definition, Kind};
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::Mutex;
 
-/// A recorder that has no series yet, and knows every metric's meaning, unit and buckets.
-pub fn build() -> PrometheusRecorder {
-    let mut builder = PrometheusBuilder::new();
-    for definition in ALL {
-        if let Kind::Histogram(bounds) = definition.kind {
-            let name = Matcher::Full(definition.name.to_owned());
-            builder =
-                builder.set_buckets_for_metric(name, bounds).expect("every histogram of the catalogue has buckets");
-        }
-    }
-    let recorder = builder.build_recorder();
-    for definition in ALL {
-        describe(&recorder, definition);
-    }
-    recorder
+use super::{
+    catalogue::{ALL, Kind},
+    text,
+};
+
+/// How long a series is still shown that nobody holds: for every scraper to see how it ended.
+pub const AFTERLIFE: Duration = Duration::from_secs(60);
+
+/// A look through all subjects is not repeated before this.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+
+/// Labels that name what comes and goes; the first pair or single one that a series has.
+const SUBJECTS: [&[&str]; 3] = [&["model", "version"], &["topic", "partition"], &["model"]];
+
+/// See the module.
+#[derive(Debug)]
+pub struct Layers {
+    lasting: Exporter,
+    passing: Mutex<Passing>,
 }
 
-fn describe(recorder: &PrometheusRecorder, definition: &'static Definition) {
-    let Definition { name, kind, help, .. } = *definition;
-    let unit = match definition.unit {
-        "seconds" => Unit::Seconds,
-        "bytes" => Unit::Bytes,
-        _ => Unit::Count,
-    };
-    match kind {
-        Kind::Counter => recorder.describe_counter(name.into(), Some(unit), help.into()),
-        Kind::Gauge => recorder.describe_gauge(name.into(), Some(unit), help.into()),
-        Kind::Histogram(_) => recorder.describe_histogram(name.into(), Some(unit), help.into()),
+#[derive(Debug, Default)]
+struct Passing {
+    by_subject: BTreeMap<Vec<String>, Kept>,
+    looked: Option<Instant>,
+}
+
+/// A subject, and since when nobody has been holding a handle of it.
+#[derive(Debug)]
+struct Kept {
+    subject: Arc<Subject>,
+    released: Option<Instant>,
+}
+
+/// The series of one thing that comes and goes.
+#[derive(Debug)]
+struct Subject {
+    exporter: Exporter,
+    /// Whether histograms have got values since the last upkeep.
+    observed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Exporter {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl Exporter {
+    fn new() -> Self {
+        let mut builder = PrometheusBuilder::new();
+        for definition in ALL {
+            if let Kind::Histogram(bounds) = definition.kind {
+                let name = Matcher::Full(definition.name.to_owned());
+                builder =
+                    builder.set_buckets_for_metric(name, bounds).expect("every histogram of the catalogue has buckets");
+            }
+        }
+        let recorder = builder.build_recorder();
+        Self { handle: recorder.handle(), recorder }
+    }
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self { lasting: Exporter::new(), passing: Mutex::default() }
+    }
+}
+
+impl Layers {
+    /// Every series in the text format, sorted by name.
+    pub fn render(&self, now: Instant) -> String {
+        let mut texts = vec![self.lasting.handle.render()];
+        let mut passing = self.passing.lock();
+        passing.forget(now);
+        texts.extend(passing.by_subject.values().map(|kept| kept.subject.exporter.handle.render()));
+        drop(passing);
+        text::merge(&texts)
+    }
+
+    /// Puts what was observed into the buckets of histograms.
+    pub fn upkeep(&self, now: Instant) {
+        self.lasting.handle.run_upkeep();
+        let mut passing = self.passing.lock();
+        passing.forget_now_and_then(now);
+        for kept in passing.by_subject.values() {
+            if kept.subject.observed.swap(false, Ordering::Acquire) {
+                kept.subject.exporter.handle.run_upkeep();
+            }
+        }
+    }
+
+    /// The subject of a series, if it is one that comes and goes.
+    fn subject(&self, key: &Key) -> Option<Arc<Subject>> {
+        let label = |name: &&str| {
+            let label = key.labels().find(|label| label.key() == *name)?;
+            Some(format!("{name}={}", label.value()))
+        };
+        let about = SUBJECTS.iter().find_map(|names| names.iter().map(label).collect::<Option<Vec<_>>>())?;
+        let mut passing = self.passing.lock();
+        passing.forget_now_and_then(Instant::now());
+        let new = || {
+            let subject = Subject { exporter: Exporter::new(), observed: AtomicBool::new(false) };
+            Kept { subject: Arc::new(subject), released: None }
+        };
+        let kept = passing.by_subject.entry(about).or_insert_with(new);
+        kept.released = None;
+        Some(Arc::clone(&kept.subject))
+    }
+}
+
+impl Passing {
+    fn forget_now_and_then(&mut self, now: Instant) {
+        if self.looked.is_none_or(|looked| now.duration_since(looked) >= BETWEEN_LOOKS) {
+            self.forget(now);
+        }
+    }
+
+    /// Takes out what nobody has been holding for long enough. Handles are made under the lock or cloned from others: what
+    /// nobody holds stays so meanwhile.
+    fn forget(&mut self, now: Instant) {
+        self.looked = Some(now);
+        self.by_subject.retain(|_, Kept { subject, released }| {
+            if Arc::strong_count(subject) > 1 {
+                *released = None;
+                return true;
+            }
+            now.duration_since(*released.get_or_insert(now)) < AFTERLIFE
+        });
+    }
+}
+
+/// A handle that keeps its subject.
+struct Held<T> {
+    inner: T,
+    subject: Arc<Subject>,
+}
+
+impl CounterFn for Held<Counter> {
+    fn increment(&self, value: u64) {
+        self.inner.increment(value);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.inner.absolute(value);
+    }
+}
+
+impl GaugeFn for Held<Gauge> {
+    fn increment(&self, value: f64) {
+        self.inner.increment(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.inner.decrement(value);
+    }
+
+    fn set(&self, value: f64) {
+        self.inner.set(value);
+    }
+}
+
+impl HistogramFn for Held<Histogram> {
+    fn record(&self, value: f64) {
+        self.inner.record(value);
+        // Looked at first: written by one core, it would be taken from the others each time.
+        if !self.subject.observed.load(Ordering::Relaxed) {
+            self.subject.observed.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Recorder for Layers {
+    // The catalogue describes them all.
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        let Some(subject) = self.subject(key) else { return self.lasting.recorder.register_counter(key, metadata) };
+        let inner = subject.exporter.recorder.register_counter(key, metadata);
+        Counter::from_arc(Arc::new(Held { inner, subject }))
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        let Some(subject) = self.subject(key) else { return self.lasting.recorder.register_gauge(key, metadata) };
+        let inner = subject.exporter.recorder.register_gauge(key, metadata);
+        Gauge::from_arc(Arc::new(Held { inner, subject }))
+    }
+
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        let Some(subject) = self.subject(key) else { return self.lasting.recorder.register_histogram(key, metadata) };
+        let inner = subject.exporter.recorder.register_histogram(key, metadata);
+        Histogram::from_arc(Arc::new(Held { inner, subject }))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-    use regex::Regex;
-
-    use super::*;
-    use crate::metrics::{LagMetrics, Metrics, counter, gauge, histogram};
-
-    /// One series of each metric, shown without having been observed.
-    fn everything() -> String {
-        let metrics = Metrics::default();
-        metrics.scope(|| {
-            for definition in ALL.iter().filter(|definition| definition.name.starts_with("modelmill_")) {
-                let values = vec!["value"; definition.labels.len()];
-                match definition.kind {
-                    Kind::Counter => drop(counter(definition, &values)),
-                    Kind::Gauge => drop(gauge(definition, &values)),
-                    Kind::Histogram(_) => drop(histogram(definition, &values)),
-                }
-            }
-        });
-        metrics.render()
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn every_metric_is_shown_with_its_meaning_type_and_buckets() {
-        let text = everything();
-        let lines: HashSet<_> = text.lines().collect();
-        for Definition { name, kind, help, labels, .. } in ALL {
-            let header = [format!("# HELP {name} {help}"), format!("# TYPE {name} {}", kind.as_str())].join("\n");
-            assert_eq!(text.matches(&header).count(), 1, "{header} in {text}");
-            if let Kind::Histogram(bounds) = kind {
-                let labels: String = labels.iter().map(|label| format!("{label}=\"value\",")).collect();
-                for bound in bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]) {
-                    let bucket = format!("{name}_bucket{{{labels}le=\"{bound}\"}} 0");
-                    assert!(lines.contains(bucket.as_str()), "{bucket} in {text}");
-                }
-            }
-        }
-    }
-
-    const SAMPLE: &str =
-        r#"^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\[\\"n])*")*\})? [0-9.]+$"#;
-
-    #[test]
-    fn a_scraper_can_read_every_line_and_finds_each_series_once() {
-        let (sample, text) = (Regex::new(SAMPLE).unwrap(), everything());
-        let mut series = HashSet::new();
-        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
-            assert!(sample.is_match(line), "{line}");
-            assert!(series.insert(line.rsplit_once(' ').unwrap().0), "{line} is there twice");
-        }
-        assert!(series.len() > ALL.len());
-    }
-
-    proptest! {
-        #[test]
-        fn any_label_value_stays_on_a_line_that_a_scraper_can_read(value in r#"([\\"\n]|.){0,12}"#) {
-            let (metrics, mut lag) = (Metrics::default(), LagMetrics::default());
-            metrics.scope(|| lag.set(&value, 0, 1));
-            let text = metrics.render();
-            let lines: Vec<_> = text.split('\n').filter(|line| line.starts_with("modelmill_consumer_lag")).collect();
-            prop_assert_eq!(lines.len(), 1);
-            prop_assert!(Regex::new(SAMPLE).unwrap().is_match(lines[0]), "{}", lines[0]);
-            if !value.contains('\\') {
-                let escaped = value.replace('"', "\\\"").replace('\n', "\\n");
-                prop_assert!(lines[0].contains(&format!("{{topic=\"{escaped}\",partition")), "{}", lines[0]);
-            }
-        }
-    }
-}
+mod tests;
