@@ -26,7 +26,7 @@ use super::{
     servable::{Servable, ServableId},
     source::Content,
 };
-use crate::{process, store::Store};
+use crate::{backend::onnx, process, store::Store};
 
 /// How many loads go side by side: most of them wait for a store.
 const SLOTS: usize = 4;
@@ -84,6 +84,8 @@ impl LoaderThreads {
     /// # Errors
     /// If there are none to be had.
     pub fn start(files: Files, opener: Box<dyn Opener>, manager: Manager) -> std::io::Result<Self> {
+        // What it takes is not the first model's.
+        onnx::warm_up();
         let (sender, tasks) = mpsc::channel();
         let tasks = Arc::new(Mutex::new(tasks));
         let shared = Arc::new(Shared {

@@ -21,6 +21,7 @@ pub(super) mod fields {
     /// `GraphProto`.
     pub(crate) mod graph {
         pub(crate) const NODE: u64 = 1;
+        pub(crate) const NAME: u64 = 2;
         pub(crate) const INITIALIZER: u64 = 5;
         pub(crate) const INPUT: u64 = 11;
         pub(crate) const OUTPUT: u64 = 12;

@@ -69,11 +69,12 @@ fn matrix(zip_map: &ZipMap) -> ValueInfo {
 }
 
 /// A message as a field of another.
-fn content(number: u64, message: &impl Message) -> Vec<u8> {
+pub(super) fn content(number: u64, message: &impl Message) -> Vec<u8> {
     field(number, &message.encode_to_vec())
 }
 
-fn field(number: u64, content: &[u8]) -> Vec<u8> {
+/// Bytes as a field of a message.
+pub(super) fn field(number: u64, content: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(content.len() + 16);
     encode_key(number as u32, WireType::LengthDelimited, &mut bytes);
     encode_varint(content.len() as u64, &mut bytes);
