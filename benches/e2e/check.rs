@@ -13,15 +13,20 @@ use super::{
 /// How far a number may lie from the right one: batches of other sizes round differently.
 const TOLERANCE: f64 = 2e-5;
 
+/// An answer; one that is an error has neither model nor outputs.
 #[derive(Deserialize)]
-struct Answer<'a> {
-    id: &'a str,
-    #[serde(borrow)]
+pub struct Answer<'a> {
+    pub id: &'a str,
+    #[serde(default)]
+    pub model_name: &'a str,
+    #[serde(default)]
+    pub model_version: &'a str,
+    #[serde(borrow, default)]
     outputs: Vec<Answered<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Answered<'a> {
+pub struct Answered<'a> {
     name: &'a str,
     datatype: &'a str,
     data: &'a serde_json::value::RawValue,
@@ -65,7 +70,8 @@ fn poll(consumer: &BaseConsumer) -> rdkafka::message::BorrowedMessage<'_> {
 }
 
 impl Answer<'_> {
-    fn is_right(&self, right: &[Output]) -> bool {
+    /// Whether it has these outputs and no others.
+    pub fn is_right(&self, right: &[Output]) -> bool {
         self.outputs.len() == right.len()
             && right.iter().all(|right| {
                 let ours = self.outputs.iter().find(|output| output.name == right.name);

@@ -84,8 +84,8 @@ impl Contestant {
             Self::Jvm => rival("jvm", post, workload),
             Self::Streams => rival("streams", post, workload),
         };
-        let process = command.stdout(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{}: {error}", self.name()));
-        Running { process, _folder: folder }
+        command.stdout(Stdio::null());
+        Running::start(command, folder)
     }
 }
 
@@ -142,6 +142,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts what reads its files in `folder`.
+    pub fn start(mut command: Command, folder: tempfile::TempDir) -> Self {
+        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
+        Self { process, _folder: folder }
+    }
+
     fn proc(&self, file: &str) -> String {
         let path = PathBuf::from(format!("/proc/{}/{file}", self.process.id()));
         fs::read_to_string(path).expect("the contestant is running")
@@ -157,8 +163,17 @@ impl Running {
 
     /// The most memory that was resident at once, in MiB.
     pub fn peak_mib(&self) -> f64 {
+        self.memory_mib("VmHWM")
+    }
+
+    /// The memory that is resident now, in MiB.
+    pub fn resident_mib(&self) -> f64 {
+        self.memory_mib("VmRSS")
+    }
+
+    fn memory_mib(&self, what: &str) -> f64 {
         let text = self.proc("status");
-        let line = text.lines().find(|line| line.starts_with("VmHWM")).expect("the kernel says it");
+        let line = text.lines().find(|line| line.starts_with(what)).expect("the kernel says it");
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
     }
 

@@ -21,9 +21,12 @@ mod contestant;
 mod cost;
 mod echo;
 mod floor;
+mod live;
 mod pace;
 mod quiet;
 mod report;
+#[path = "../../tests/support/s3.rs"]
+mod s3;
 mod scale;
 mod workload;
 
@@ -49,10 +52,14 @@ pub struct Options {
     /// So many times the usual number of requests.
     #[arg(long, default_value_t = 1.0)]
     times: f64,
-    /// Seconds of each run at a rate.
-    #[arg(long, default_value_t = 10.0)]
-    seconds: f64,
-    /// Requests a second, for `pace`; 3,000 and 30 % and 60 % of what a worker can do, if left out.
+    /// Seconds of each run at a rate; 10, and 60 of `reload` and `registered`, if left out.
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// How often a model is replaced; 20 times for `reload`, 1,000 and 50 times for `turnover`, if left out.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    reloads: Option<u64>,
+    /// Requests a second. If left out: 3,000 and 30 % and 60 % of what a worker can do for `pace`, 60 % of it for `reload`, 500
+    /// for `turnover`, 50 for `registered`.
     #[arg(long, value_delimiter = ',')]
     rates: Vec<f64>,
     /// Lines of the map `kafka:` in `server.yaml` of the worker, for `pace`; each is a row of its own.
@@ -76,6 +83,14 @@ pub enum Measure {
     Idle,
     /// 200 pipelines, 10 of them busy, beside one pipeline with the same load.
     Pipelines,
+    /// A model of 100 MB that is replaced while requests flow: what they notice.
+    Reload,
+    /// Versions that follow one another for long: the memory that they leave behind, and how soon each is in service.
+    Turnover,
+    /// 1,000 models of which 20 fit in memory.
+    Registered,
+    /// The start of a worker with a model in a bucket, without and with what it has cached.
+    Restart,
 }
 
 fn main() {
@@ -104,6 +119,10 @@ fn measure(options: Options) {
             Measure::Pace => report::pace(&cluster, &options),
             Measure::Idle => report::idle(&cluster, &options),
             Measure::Pipelines => report::pipelines(&cluster, &options),
+            Measure::Reload => live::reload::report(&cluster, &options),
+            Measure::Turnover => live::turnover::report(&cluster, &options),
+            Measure::Registered => live::registered::report(&cluster, &options),
+            Measure::Restart => live::restart::report(&cluster, &options),
         }
     }
 }

@@ -105,6 +105,26 @@ pub fn run(cluster: &Cluster, workload: &Workload, contestant: Contestant, order
 
 /// Sends each request when it is due, or at once if that has passed.
 fn send(cluster: &Cluster, workload: &Workload, topic: &str, count: usize, due: impl Fn(usize) -> Instant) {
+    let headers = headers_of(workload);
+    with_producer(cluster, |producer| {
+        for index in 0..count {
+            let (key, body) = workload.request(index);
+            let partition = index as i32 % cluster.partitions;
+            let mut record = BaseRecord::<str, str>::to(topic).payload(&body).key(&key).partition(partition);
+            if let Some(headers) = &headers {
+                record = record.headers(headers.clone());
+            }
+            std::thread::sleep(due(index).saturating_duration_since(Instant::now()));
+            while let Err((_, again)) = producer.send(record) {
+                std::thread::sleep(Duration::from_millis(1));
+                record = again;
+            }
+        }
+    });
+}
+
+/// Lends a producer that sends at once, until all that it was given has been delivered.
+pub fn with_producer(cluster: &Cluster, send: impl FnOnce(&BaseProducer)) {
     let mut config = cluster.config();
     let config = config.set("linger.ms", "0").set("queue.buffering.max.messages", "1000000");
     let producer: Arc<BaseProducer> = Arc::new(config.create().unwrap());
@@ -117,20 +137,7 @@ fn send(cluster: &Cluster, workload: &Workload, topic: &str, count: usize, due: 
             }
         }
     });
-    let headers = headers_of(workload);
-    for index in 0..count {
-        let (key, body) = workload.request(index);
-        let partition = index as i32 % cluster.partitions;
-        let mut record = BaseRecord::<str, str>::to(topic).payload(&body).key(&key).partition(partition);
-        if let Some(headers) = &headers {
-            record = record.headers(headers.clone());
-        }
-        std::thread::sleep(due(index).saturating_duration_since(Instant::now()));
-        while let Err((_, again)) = producer.send(record) {
-            std::thread::sleep(Duration::from_millis(1));
-            record = again;
-        }
-    }
+    send(&producer);
     producer.flush(PATIENCE).unwrap();
     done.store(true, Ordering::Relaxed);
     reports.join().unwrap();

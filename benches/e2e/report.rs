@@ -12,7 +12,7 @@ use super::{
 };
 
 /// A name that no other run uses.
-fn tag(what: &str) -> String {
+pub fn tag(what: &str) -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     format!("bench-{what}-{:x}", since.as_nanos())
 }
@@ -115,7 +115,7 @@ pub fn scale(cluster: &Cluster, options: &Options) {
 /// Latency and CPU time at a rate; the worker with each of the settings, and the rivals.
 pub fn pace(cluster: &Cluster, options: &Options) {
     let workload = first_work(options);
-    let time = Duration::from_secs_f64(options.seconds);
+    let time = Duration::from_secs_f64(options.seconds.unwrap_or(10.0));
     let mut rates = options.rates.clone();
     if rates.is_empty() {
         let count = scaled(workload.work.requests(), options);
@@ -165,7 +165,7 @@ pub fn pace(cluster: &Cluster, options: &Options) {
 /// A worker that has nothing to do.
 pub fn idle(cluster: &Cluster, options: &Options) {
     let workload = first_work(options);
-    let time = Duration::from_secs_f64(options.seconds);
+    let time = Duration::from_secs_f64(options.seconds.unwrap_or(10.0));
     println!("CPU time without a request, {} partitions assigned, in percent of one core", options.partitions);
     for contestant in [Contestant::Modelmill].into_iter().chain(options.against.iter().copied()) {
         let percent = quiet::idle(cluster, &workload, contestant, &tag("idle"), time);

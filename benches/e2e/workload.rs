@@ -67,8 +67,8 @@ pub enum Values {
     Texts(Vec<String>),
 }
 
-/// A fixed sequence of numbers that look random (Knuth's multiplier).
-fn noise(index: usize) -> u64 {
+/// A fixed sequence of numbers of 31 bits that look random (Knuth's multiplier).
+pub fn noise(index: usize) -> u64 {
     (index as u64 + 1).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) >> 33
 }
 
