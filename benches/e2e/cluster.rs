@@ -116,13 +116,26 @@ impl Cluster {
 
     /// A consumer of a whole topic from its beginning.
     pub fn reader(&self, topic: &str) -> BaseConsumer {
+        self.reader_from(topic, |_, _| Offset::Beginning)
+    }
+
+    /// A consumer of what comes into a topic from now on.
+    pub fn reader_of_new(&self, topic: &str) -> BaseConsumer {
+        self.reader_from(topic, |consumer, partition| {
+            // A partition that has no leader yet has no records either.
+            let ends = consumer.fetch_watermarks(topic, partition, Duration::from_secs(20));
+            ends.map_or(Offset::Beginning, |ends| Offset::Offset(ends.1))
+        })
+    }
+
+    fn reader_from(&self, topic: &str, start: impl Fn(&BaseConsumer, i32) -> Offset) -> BaseConsumer {
         let mut config = self.config();
         // An automatic commit would end a poll without a record.
         config.set("group.id", "reader").set("enable.auto.commit", "false");
         let consumer: BaseConsumer = config.create().unwrap();
         let mut all = TopicPartitionList::new();
         for partition in 0..self.partitions {
-            all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+            all.add_partition_offset(topic, partition, start(&consumer, partition)).unwrap();
         }
         consumer.assign(&all).unwrap();
         consumer

@@ -10,12 +10,13 @@ use std::{
 
 use rdkafka::{
     Message,
+    consumer::BaseConsumer,
     message::{Header, OwnedHeaders},
-    producer::BaseRecord,
+    producer::{BaseProducer, BaseRecord},
 };
 
 use super::{
-    super::{check::Answer, pace},
+    super::{check::Answer, contestant::Running, pace},
     Lane,
 };
 
@@ -93,10 +94,11 @@ pub fn run<T>(
     mut seen: impl FnMut(Seen) + Send,
     script: impl FnOnce(Instant) -> T,
 ) -> (Tally, T) {
+    let results = lane.cluster.reader_of_new(&lane.results);
     let shared = Shared { start: Instant::now() + Duration::from_millis(200), ..Shared::default() };
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| send(lane, asks, pace, &shared));
-        let reader = scope.spawn(|| read(lane, asks, pace, &shared, &mut seen));
+        let reader = scope.spawn(|| read(&results, asks, pace, &shared, &mut seen));
         // Whatever the script does, the traffic ends with it.
         let done = SetOnDrop(&shared.stop);
         let result = script(shared.start);
@@ -104,6 +106,29 @@ pub fn run<T>(
         sender.join().expect("the sender sends");
         (reader.join().expect("the reader reads"), result)
     })
+}
+
+/// Lets a backlog of `count` requests come while the worker is stopped, and then the worker: gives the seconds that it took for
+/// all of them.
+///
+/// # Panics
+/// If a request is lost, fails or is answered wrongly.
+pub fn backlog(lane: &Lane<'_>, asks: &impl Asks, count: usize, worker: &Running) -> f64 {
+    let results = lane.cluster.reader_of_new(&lane.results);
+    let before = lane.cluster.wait_for(&lane.results, 0);
+    worker.signal(libc::SIGSTOP);
+    pace::with_producer(lane.cluster, |producer| {
+        for index in 0..count {
+            send_one(lane, asks, index, producer);
+        }
+    });
+    let started = Instant::now();
+    worker.signal(libc::SIGCONT);
+    lane.cluster.wait_for(&lane.results, before + count);
+    let took = started.elapsed().as_secs_f64();
+    let shared = Shared { sent: AtomicUsize::new(count), all_sent: AtomicBool::new(true), ..Shared::default() };
+    read(&results, asks, Pace::Window(count), &shared, &mut drop).must_be_clean();
+    took
 }
 
 /// Between the sender and the reader.
@@ -153,21 +178,25 @@ fn send(lane: &Lane<'_>, asks: &impl Asks, pace: Pace, shared: &Shared) {
             if shared.stop.load(Ordering::Acquire) {
                 break;
             }
-            let Ask { body, header } = asks.ask(index);
-            let (key, partition) = (format!("{index:08}"), index as i32 % lane.cluster.partitions);
-            let mut record = BaseRecord::<str, str>::to(&lane.requests).payload(&body).key(&key).partition(partition);
-            if let Some((name, value)) = &header {
-                record = record.headers(OwnedHeaders::new().insert(Header { key: name, value: Some(value) }));
-            }
             // Counted before: an answer must not be earlier than its request.
             shared.sent.fetch_add(1, Ordering::AcqRel);
-            while let Err((_, again)) = producer.send(record) {
-                std::thread::sleep(Duration::from_millis(1));
-                record = again;
-            }
+            send_one(lane, asks, index, producer);
         }
     });
     drop(done);
+}
+
+fn send_one(lane: &Lane<'_>, asks: &impl Asks, index: usize, producer: &BaseProducer) {
+    let Ask { body, header } = asks.ask(index);
+    let (key, partition) = (format!("{index:08}"), index as i32 % lane.cluster.partitions);
+    let mut record = BaseRecord::<str, str>::to(&lane.requests).payload(&body).key(&key).partition(partition);
+    if let Some((name, value)) = &header {
+        record = record.headers(OwnedHeaders::new().insert(Header { key: name, value: Some(value) }));
+    }
+    while let Err((_, again)) = producer.send(record) {
+        std::thread::sleep(Duration::from_millis(1));
+        record = again;
+    }
 }
 
 /// Waits until a request may be sent.
@@ -185,8 +214,7 @@ fn wait(pace: Pace, index: usize, shared: &Shared) {
     }
 }
 
-fn read(lane: &Lane<'_>, asks: &impl Asks, pace: Pace, shared: &Shared, seen: &mut impl FnMut(Seen)) -> Tally {
-    let reader = lane.cluster.reader(&lane.results);
+fn read(results: &BaseConsumer, asks: &impl Asks, pace: Pace, shared: &Shared, seen: &mut impl FnMut(Seen)) -> Tally {
     let (mut tally, mut answered, mut last) = (Tally::default(), Vec::new(), Instant::now());
     loop {
         let sent = shared.sent.load(Ordering::Acquire);
@@ -195,7 +223,7 @@ fn read(lane: &Lane<'_>, asks: &impl Asks, pace: Pace, shared: &Shared, seen: &m
             tally.sent = shared.sent.load(Ordering::Acquire);
             return tally;
         }
-        let Some(record) = reader.poll(Duration::from_millis(50)) else { continue };
+        let Some(record) = results.poll(Duration::from_millis(50)) else { continue };
         let now = Instant::now();
         last = now;
         let record = record.unwrap();

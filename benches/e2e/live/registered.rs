@@ -1,8 +1,8 @@
 //! 1,000 models registered of which 20 fit in memory, one pipeline for all: what those in memory cost beside a single model, and
 //! what requests for the others wait for.
 //!
-//! First all traffic goes to the models in memory, as fast as it is answered, in turn with the same traffic to one of them. Then
-//! it goes to all 1,000 at a rate, the k-th as often as 1 / k says (Zipf). The worker writes each change of a state to a topic:
+//! First backlogs of requests for the models in memory are worked off, in turn with as large ones for one of them. Then traffic
+//! goes to all 1,000 at a rate, the k-th as often as 1 / k says (Zipf). The worker writes each change of a state to a topic:
 //! a request is warm if its model was in memory from when it was due until its answer, cold if it was not and came meanwhile.
 
 use std::{
@@ -32,9 +32,8 @@ const FIT: usize = 20;
 /// Models whose size is looked at before, to set the budget.
 const SAMPLE: usize = 40;
 
-/// Requests under way at full speed, and for how long it goes.
-const WINDOW: usize = 20_000;
-const ALL_OUT: Duration = Duration::from_secs(4);
+/// Requests of a backlog.
+const BACKLOG: usize = 150_000;
 
 /// Requests at the start of the traffic at a rate that are not counted: what is in memory is not yet what is asked for.
 const WARM_UP: Duration = Duration::from_secs(10);
@@ -88,26 +87,27 @@ pub fn report(cluster: &Cluster, options: &Options) {
         repository.put(&name(number), 1, uploads::iris);
     }
     let Sizes { model, worker } = sizes(cluster, &repository);
-    let budget = FIT as f64 * model;
     let lane = Lane::new(cluster, tag("registered"));
     let events = format!("{}-events", lane.tag);
     cluster.create(&events);
-    let more = format!("serve: [\"*\"], memory: {{budget: {}B}}, events_topic: {events}", (budget * 1048576.0) as u64);
+    let room = FIT as f64 * model;
+    let more = format!("serve: [\"*\"], memory: {{budget: {}B}}, events_topic: {events}", (room * 1048576.0) as u64);
     let live = Live::start(&lane, &setup(&repository, more), |_| {});
-    println!("{MODELS} models registered, a budget of {budget:.1} MiB for {FIT} of {model:.2} MiB");
-    at_full_speed(&lane, &live, options.runs);
+    println!("{MODELS} models registered, a budget of {room:.1} MiB for {FIT} of {model:.2} MiB");
+    backlogs(&lane, &live, options);
     let rate = options.rates.first().copied().unwrap_or(50.0);
     let time = WARM_UP + Duration::from_secs_f64(options.seconds.unwrap_or(60.0));
+    let full = live.settled_mib();
     let one = at_rate(&lane, &live, &ZipfAsks::over(1), rate, time);
     let all = at_rate(&lane, &live, &ZipfAsks::over(MODELS), rate, time);
     let states = States::read(cluster, &events);
     cluster.delete(&events);
     print(&one, &all, &states, rate);
     println!(
-        "resident {:.1} MiB at the most, {:.1} more than a worker with one model: {:.2} × the budget",
+        "MiB resident: {worker:.1} with one model served, {full:.1} with all registered and {FIT} in memory, {:.1} at the most \
+         with Zipf: {:.2} × that with {FIT}",
         all.peak_mib,
-        all.peak_mib - worker,
-        (all.peak_mib - worker) / budget
+        all.peak_mib / full
     );
     one.tally.must_be_clean();
     all.tally.must_be_clean();
@@ -122,7 +122,7 @@ fn setup(repository: &Repository, models: String) -> Setup {
 struct Sizes {
     /// The most that the worker says one of the models takes.
     model: f64,
-    /// A worker's resident memory with traffic to the only model that it has.
+    /// A worker's resident memory after a backlog, if it serves one model and no other.
     worker: f64,
 }
 
@@ -139,47 +139,44 @@ fn sizes(cluster: &Cluster, repository: &Repository) -> Sizes {
     drop(live);
     let lane = Lane::new(cluster, tag("alone"));
     let live = Live::start(&lane, &setup(repository, names(1)), |_| {});
-    let asks = ZipfAsks::over(1);
-    let (tally, ()) = flow::run(&lane, &asks, Pace::Window(WINDOW), drop, |_| sleep(ALL_OUT));
-    tally.must_be_clean();
+    flow::backlog(&lane, &ZipfAsks::over(1), BACKLOG, &live.running);
     Sizes { model, worker: live.settled_mib() }
 }
 
-/// What a worker that is busy answers and spends.
+/// What a worker with a backlog answers and spends.
 struct Busy {
     per_second: f64,
     cpu_micros: f64,
 }
 
-/// Prints what traffic to the models in memory costs beside the same traffic to one of them.
-fn at_full_speed(lane: &Lane<'_>, live: &Live, runs: usize) {
+/// Prints what requests for the models in memory cost beside as many for one of them.
+fn backlogs(lane: &Lane<'_>, live: &Live, options: &Options) {
     let (one, resident) = (ZipfAsks::over(1), ZipfAsks::over(FIT));
-    let pairs: Vec<_> = (0..runs).map(|_| (busy(lane, live, &one), busy(lane, live, &resident))).collect();
-    println!("as fast as it is answered; medians of {runs} runs in turn");
-    println!("{:<22} {:>10} {:>9}  beside one model", "models", "answers/s", "CPU-µs");
-    let median = |figure: &dyn Fn(&(Busy, Busy)) -> f64| spread(pairs.iter().map(figure).collect());
+    let count = (BACKLOG as f64 * options.times) as usize;
+    let busy = |asks| busy(lane, live, asks, count);
+    let pairs: Vec<_> = (0..options.runs).map(|_| (busy(&one), busy(&resident))).collect();
+    println!("{count} requests at once; medians of {} runs in turn", options.runs);
+    println!("{:<22} {:>10} {:>9}", "models", "answers/s", "CPU-µs");
+    let over = |figure: &dyn Fn(&(Busy, Busy)) -> f64| spread(pairs.iter().map(figure).collect());
+    let line = |name: &str, of: &dyn Fn(&(Busy, Busy)) -> &Busy| {
+        let (rate, cpu) = (over(&|pair| of(pair).per_second).median, over(&|pair| of(pair).cpu_micros).median);
+        println!("{name:<22} {rate:>10.0} {cpu:>9.2}");
+    };
+    line("one", &|pair| &pair.0);
+    line(&format!("{FIT} in memory, Zipf"), &|pair| &pair.1);
+    let Spread { least, median, most } = over(&|(one, many)| many.per_second / one.per_second);
+    let cpu = over(&|(one, many)| many.cpu_micros / one.cpu_micros);
     println!(
-        "{:<22} {:>10.0} {:>9.2}",
-        "one",
-        median(&|(one, _)| one.per_second).median,
-        median(&|(one, _)| one.cpu_micros).median
-    );
-    let Spread { least, median: ratio, most } = median(&|(one, many)| many.per_second / one.per_second);
-    println!(
-        "{:<22} {:>10.0} {:>9.2}  answers/s {ratio:.2} ({least:.2} to {most:.2}), CPU-µs {:.2}",
-        format!("{FIT} in memory, Zipf"),
-        median(&|(_, many)| many.per_second).median,
-        median(&|(_, many)| many.cpu_micros).median,
-        median(&|(one, many)| many.cpu_micros / one.cpu_micros).median
+        "in memory beside one model: answers/s {median:.2} ({least:.2} to {most:.2}), CPU-µs {:.2} ({:.2} to {:.2})",
+        cpu.median, cpu.least, cpu.most
     );
 }
 
-fn busy(lane: &Lane<'_>, live: &Live, asks: &ZipfAsks) -> Busy {
+fn busy(lane: &Lane<'_>, live: &Live, asks: &ZipfAsks, count: usize) -> Busy {
     let before = live.running.cpu();
-    let (tally, ()) = flow::run(lane, asks, Pace::Window(WINDOW), drop, |_| sleep(ALL_OUT));
-    tally.must_be_clean();
+    let took = flow::backlog(lane, asks, count, &live.running);
     let spent = (live.running.cpu() - before).as_secs_f64();
-    Busy { per_second: tally.right as f64 / ALL_OUT.as_secs_f64(), cpu_micros: spent * 1e6 / tally.right as f64 }
+    Busy { per_second: count as f64 / took, cpu_micros: spent * 1e6 / count as f64 }
 }
 
 /// Requests at a rate, one by one.
