@@ -106,7 +106,7 @@ pub fn run(cluster: &Cluster, workload: &Workload, contestant: Contestant, order
 /// Sends each request when it is due, or at once if that has passed.
 fn send(cluster: &Cluster, workload: &Workload, topic: &str, count: usize, due: impl Fn(usize) -> Instant) {
     let headers = headers_of(workload);
-    with_producer(cluster, |producer| {
+    with_producer(cluster, Duration::ZERO, |producer| {
         for index in 0..count {
             let (key, body) = workload.request(index);
             let partition = index as i32 % cluster.partitions;
@@ -123,10 +123,10 @@ fn send(cluster: &Cluster, workload: &Workload, topic: &str, count: usize, due: 
     });
 }
 
-/// Lends a producer that sends at once, until all that it was given has been delivered.
-pub fn with_producer(cluster: &Cluster, send: impl FnOnce(&BaseProducer)) {
+/// Lends a producer that waits for more records for so long, until all that it was given has been delivered.
+pub fn with_producer(cluster: &Cluster, linger: Duration, send: impl FnOnce(&BaseProducer)) {
     let mut config = cluster.config();
-    let config = config.set("linger.ms", "0").set("queue.buffering.max.messages", "1000000");
+    let config = config.set("linger.ms", linger.as_millis().to_string()).set("queue.buffering.max.messages", "1000000");
     let producer: Arc<BaseProducer> = Arc::new(config.create().unwrap());
     let done = Arc::new(AtomicBool::new(false));
     let reports = std::thread::spawn({

@@ -23,6 +23,11 @@ use super::{
 /// A silence of the results of so long means that what has not come is lost.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// Above so many requests a second the client sends them in batches, for which they wait so long: sent one by one, they would
+/// cost the broker more than the worker.
+const SINGLY: f64 = 1000.0;
+const LINGER: Duration = Duration::from_millis(5);
+
 /// A request without its id, which is its index.
 pub struct Ask {
     pub body: String,
@@ -117,7 +122,7 @@ pub fn backlog(lane: &Lane<'_>, asks: &impl Asks, count: usize, worker: &Running
     let results = lane.cluster.reader_of_new(&lane.results);
     let before = lane.cluster.wait_for(&lane.results, 0);
     worker.signal(libc::SIGSTOP);
-    pace::with_producer(lane.cluster, |producer| {
+    pace::with_producer(lane.cluster, LINGER, |producer| {
         for index in 0..count {
             send_one(lane, asks, index, producer);
         }
@@ -168,11 +173,18 @@ impl Pace {
             Self::Window(_) => None,
         }
     }
+
+    fn linger(self) -> Duration {
+        match self {
+            Self::Rate(rate) if rate <= SINGLY => Duration::ZERO,
+            Self::Rate(_) | Self::Window(_) => LINGER,
+        }
+    }
 }
 
 fn send(lane: &Lane<'_>, asks: &impl Asks, pace: Pace, shared: &Shared) {
     let done = SetOnDrop(&shared.all_sent);
-    pace::with_producer(lane.cluster, |producer| {
+    pace::with_producer(lane.cluster, pace.linger(), |producer| {
         for index in 0.. {
             wait(pace, index, shared);
             if shared.stop.load(Ordering::Acquire) {
