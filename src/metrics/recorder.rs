@@ -7,7 +7,8 @@
 //! version and of one partition are in an exporter of their own ([`Subject`]), which goes as a whole.
 //!
 //! Guarantee: a series is shown as long as somebody holds a handle of its subject, however quiet it is, and for [`AFTERLIFE`]
-//! from the first look at which nobody does; memory depends on the number of such series alone.
+//! from the first look at which nobody does, unless very many are released at once; memory depends on the number of held
+//! series alone.
 
 use std::{
     collections::BTreeMap,
@@ -31,6 +32,10 @@ use super::{
 
 /// How long a series is still shown that nobody holds: for every scraper to see how it ended.
 pub const AFTERLIFE: Duration = Duration::from_secs(60);
+
+/// So many subjects at most are shown that nobody holds; beyond that, those released first go at once: who replaces a model
+/// five times a second should not pay for three hundred versions.
+const MOST_RELEASED: usize = 32;
 
 /// A look through all subjects is not repeated before this.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
@@ -153,6 +158,12 @@ impl Passing {
             }
             now.duration_since(*released.get_or_insert(now)) < AFTERLIFE
         });
+        let mut released: Vec<_> = self.by_subject.values().filter_map(|kept| kept.released).collect();
+        if released.len() > MOST_RELEASED {
+            released.sort_unstable_by(|left, right| right.cmp(left));
+            let first = released[MOST_RELEASED];
+            self.by_subject.retain(|_, kept| kept.released.is_none_or(|released| released > first));
+        }
     }
 }
 
