@@ -27,6 +27,7 @@ pub mod turnover;
 mod big;
 mod flow;
 mod front;
+mod log;
 mod states;
 mod uploads;
 
@@ -104,18 +105,6 @@ impl Live {
     /// A page of the admin endpoint; `None` unless its code is 200.
     fn page(&self, path: &str) -> Option<String> {
         ureq::get(format!("http://{}{path}", self.admin)).call().ok()?.body_mut().read_to_string().ok()
-    }
-
-    /// The sum of the lines of `/metrics` that begin with `start`.
-    fn metric(&self, start: &str) -> f64 {
-        let page = self.page("/metrics").expect("the worker has metrics");
-        let values = page.lines().filter(|line| line.starts_with(start));
-        values.map(|line| line.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number")).sum()
-    }
-
-    /// Seconds that the loads of a model took so far.
-    fn load_seconds(&self, model: &str) -> f64 {
-        self.metric(&format!("modelmill_model_load_duration_seconds_sum{{model=\"{model}\"}}"))
     }
 
     /// Resident memory in MiB: the median of two seconds.

@@ -13,6 +13,7 @@ use super::{
     IrisAsks, Lane, Live, Setup,
     big::BigAsks,
     flow::{self, Asks, Pace, Seen, Tally},
+    log::Log,
     uploads::{self, Repository},
 };
 use crate::{
@@ -111,7 +112,8 @@ fn run(cluster: &Cluster, kind: &Kind, asks: &impl Asks, rate: f64) -> (Tally, T
         models: format!("poll_interval: {}ms", POLL_INTERVAL.as_millis()),
         predict: format!("{{model: {MODEL}}}"),
     };
-    let live = Live::start(&lane, &setup, |_| {});
+    let log = Log::new();
+    let live = Live::start(&lane, &setup, |command| log.catch(command));
     let (sender, first_answers) = mpsc::channel();
     let mut newest = 0;
     let note = move |seen: Seen| {
@@ -121,20 +123,22 @@ fn run(cluster: &Cluster, kind: &Kind, asks: &impl Asks, rate: f64) -> (Tally, T
             let _ = sender.send((newest, Instant::now()));
         }
     };
-    flow::run(&lane, asks, Pace::Rate(rate), note, |_| replace(&repository, kind, &live, &first_answers))
+    let script = |_| replace(&repository, kind, &live, &first_answers);
+    let (tally, mut turnover) = flow::run(&lane, asks, Pace::Rate(rate), note, script);
+    turnover.loading =
+        log.loads().into_iter().filter(|(version, _)| *version > 1).map(|(_, seconds)| seconds).collect();
+    assert_eq!(turnover.loading.len(), turnover.in_service.len(), "every version was loaded once");
+    (tally, turnover)
 }
 
 /// Uploads one version after another, each when the one before is in service.
 fn replace(repository: &Repository, kind: &Kind, live: &Live, first_answers: &Receiver<(u64, Instant)>) -> Turnover {
     let mut turnover = Turnover { early_mib: 0.0, late_mib: 0.0, in_service: Vec::new(), loading: Vec::new() };
     wait_for(first_answers, 1);
-    let mut loaded = live.load_seconds(MODEL);
     for version in 2..kind.reloads + 2 {
         let complete = (kind.put)(repository, version);
         let answered = wait_for(first_answers, version);
         turnover.in_service.push(answered.saturating_duration_since(complete).as_secs_f64());
-        let now_loaded = live.load_seconds(MODEL);
-        turnover.loading.push(now_loaded - std::mem::replace(&mut loaded, now_loaded));
         // Two stay, as in a repository that somebody looks after.
         repository.delete(MODEL, version - 2);
         if version == EARLY + 1 {
