@@ -122,6 +122,11 @@ impl Opened {
         &self.signature
     }
 
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// Where its files are.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -34,9 +34,9 @@ const SLOTS: usize = 4;
 /// Versions of more bytes than this are large.
 const LARGE: u64 = 32 << 20;
 
-/// A model may take more than its files: what the process grew by counts up to this, in files' sizes and bytes, above which
-/// something else has grown.
-const MOST_GROWTH: (u64, u64) = (4, 64 << 20);
+/// A session may take more than the model's files: what the process grew by counts up to this, in files' sizes for each session
+/// and bytes, above which something else has grown, such as what requests are held in.
+const MOST_GROWTH: (u64, u64) = (4, 4 << 20);
 
 /// Opens versions as a worker's configuration wants it.
 pub trait Opener: Send + Sync {
@@ -187,7 +187,8 @@ impl Shared {
             Ok(opened) => {
                 let grown =
                     before.zip(after).filter(|_| alone).map_or(0, |(before, after)| after.saturating_sub(before));
-                Ok(Brought { opened, memory: memory(job.content.size(), grown), cached })
+                let memory = memory(job.content.size(), opened.sessions() as u64, grown);
+                Ok(Brought { opened, memory, cached })
             }
             Err(reason) => Err(self.refuse(reason, cached)),
         }
@@ -252,10 +253,10 @@ struct Brought {
     cached: Option<CachedVersion>,
 }
 
-/// What a version takes in memory, by the size of its files and what the process grew by.
-fn memory(files: u64, grown: u64) -> u64 {
+/// What a version takes in memory, by the size of its files, the number of its sessions and what the process grew by.
+fn memory(files: u64, sessions: u64, grown: u64) -> u64 {
     let (times, bytes) = MOST_GROWTH;
-    grown.clamp(files, files.saturating_mul(times).saturating_add(bytes))
+    grown.clamp(files, files.saturating_mul(times * sessions).saturating_add(bytes))
 }
 
 fn passing(reason: String) -> Refusal {
@@ -272,8 +273,8 @@ mod tests {
 
     #[test]
     fn a_model_takes_its_files_at_least_and_not_what_others_grew_by() {
-        assert_eq!(memory(100, 0), 100);
-        assert_eq!(memory(100, 250), 250);
-        assert_eq!(memory(1 << 20, 10 << 30), (4 << 20) + (64 << 20));
+        assert_eq!(memory(100, 1, 0), 100);
+        assert_eq!(memory(100, 1, 250), 250);
+        assert_eq!(memory(1 << 20, 2, 10 << 30), (8 << 20) + (4 << 20));
     }
 }
