@@ -48,7 +48,7 @@ impl Disk {
         json!({
             "repository": format!("s3://{BUCKET}"),
             "s3": {"endpoint": self.server.endpoint(), "credentials_file": self.server.credentials_file()},
-            "cache": {"directory": self.mount.join("models"), "max_size": "4MiB"},
+            "cache": {"directory": self.mount.join("models"), "max_size": "6MiB"},
             "poll_interval": "500ms",
         })
     }

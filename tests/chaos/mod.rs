@@ -58,6 +58,9 @@ const GROUP: &str = "chaos.workers";
 /// Without any answer for so long, what is not answered yet counts as lost.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Longer than any run.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// The model that says what it was told.
 const MODEL: &str = "tests/data/fixtures/spin/1";
 
@@ -90,7 +93,9 @@ pub fn run(options: &Options) -> bool {
         gave_up: std::mem::take(&mut director.fleet.gave_up),
         problems,
     };
-    println!("{}", outcome.table(options, &ledger));
+    let table = outcome.table(options, &ledger);
+    println!("{table}");
+    fs::write(folder.path().join("run.txt"), table + &outcome.timeline()).expect("the folder of the run is ours");
     let kept = outcome.is_kept(options.delivery, &ledger);
     if !kept || options.keep {
         folder.keep();
@@ -150,13 +155,20 @@ fn configure(options: &Options, folder: &Path, cluster: &Cluster, topics: &Topic
         let server = json!({
             "kafka": {"brokers": brokers, "group": GROUP, "properties": properties},
             "delivery": options.delivery.name(),
-            "models": models,
+            "models": with_fallback(models),
             "limits": {"in_flight_messages": IN_FLIGHT, "chunk_messages": 100},
             "admin": {"listen": "127.0.0.1:0"},
             "shutdown_timeout": format!("{}s", SHUTDOWN.as_secs()),
         });
         fs::write(Fleet::server_file(folder, worker), server.to_string()).expect("the folder of the run is ours");
     }
+}
+
+/// A worker that starts while there is no room for the newest version serves the one before.
+fn with_fallback(models: &Value) -> Value {
+    let mut models = models.clone();
+    models["versions"] = json!({"latest": 2});
+    models
 }
 
 fn group_properties(rebalance: Rebalance, worker: usize) -> Value {
@@ -186,7 +198,7 @@ fn finish_sending(director: &mut Director, sender: &mut Sender, reader: &Reader,
     director.wait_while(PATIENCE + planned, |director| director.progress.sent() < options.requests);
     sender.finish();
     let (mut before, mut since) = (0, Instant::now());
-    director.wait_while(Duration::MAX / 2, |director| {
+    director.wait_while(DAY, |director| {
         let answered = reader.ledger().answered_at_all();
         if answered > before {
             (before, since) = (answered, Instant::now());

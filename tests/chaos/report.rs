@@ -48,6 +48,17 @@ impl Outcome {
         table
     }
 
+    /// What befell when, in seconds since the beginning, with the doubles that no fault explains: for whoever looks into the logs.
+    pub fn timeline(&self) -> String {
+        let seconds = |millis: u32| format!("{:8.2}", f64::from(millis) / 1e3);
+        let faults = self.faults.iter().map(|fault| (fault.from, fault.until, fault.kind.name()));
+        let doubles = self.doubles.unexplained.iter();
+        let doubles = doubles.map(|double| (double.first, double.again, "answered, and again".to_owned()));
+        let mut lines: Vec<_> = faults.chain(doubles).collect();
+        lines.sort();
+        lines.into_iter().map(|(from, until, what)| format!("{} {} {what}\n", seconds(from), seconds(until))).collect()
+    }
+
     fn rows(&self, options: &Options, ledger: &Ledger) -> Vec<(&'static str, String)> {
         let Options { nodes, workers, rebalance, delivery, .. } = options;
         let rebalance = format!("{rebalance:?}").to_lowercase();
