@@ -1,6 +1,6 @@
 //! Which fault doubled which answers, and whether it may have: pure, from the times of both.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use super::{
     faults::{Kind, Repeats},
@@ -13,6 +13,9 @@ const UNCOMMITTED: u32 = 2_000;
 
 /// How long after the end of a fault its last double may come: a new member joins, the rest of the old one's work is done again.
 const RECOVERY: u32 = 30_000;
+
+/// How long after a fault that delays answers some of them may still be on their way, in milliseconds.
+const DELAYED: u32 = 8_000;
 
 /// A fault that came, in milliseconds since the beginning.
 #[derive(Clone, Debug)]
@@ -36,7 +39,7 @@ pub struct Bounds {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Doubles {
     pub by_kind: BTreeMap<Kind, usize>,
-    /// The most that one fault doubled, and what it might have.
+    /// The most that one fault doubled, and what that one might have.
     pub most: usize,
     pub most_allowed: usize,
     /// Those that no fault accounts for.
@@ -44,10 +47,11 @@ pub struct Doubles {
 }
 
 impl Bounds {
-    /// The most that one such fault may double: what is in flight, and what was answered and not committed yet.
-    pub fn of(&self, kind: Kind) -> usize {
-        let uncommitted = (self.rate * Duration::from_millis(u64::from(UNCOMMITTED)).as_secs_f64()) as usize;
-        match kind.repeats() {
+    /// The most that one such fault may double, if nothing was committed since `reach`: what is in flight, and what was answered
+    /// since.
+    fn of(&self, fault: &Applied, reach: u32) -> usize {
+        let uncommitted = (self.rate * f64::from(fault.from - reach) / 1e3) as usize;
+        match fault.kind.repeats() {
             Repeats::Nobody => 0,
             Repeats::OneWorker => self.in_flight + uncommitted,
             Repeats::EveryWorker => self.workers * self.in_flight + uncommitted,
@@ -57,32 +61,36 @@ impl Bounds {
 
 /// Charges each double to the latest fault that may have caused it and has not used up what it may double.
 pub fn explain(doubles: &[Double], faults: &[Applied], bounds: &Bounds) -> Doubles {
-    let mut told = Doubles {
-        most_allowed: faults.iter().map(|fault| bounds.of(fault.kind)).max().unwrap_or(0),
-        ..Doubles::default()
-    };
+    let reaches: Vec<_> = faults.iter().map(|fault| reach(fault, faults)).collect();
+    let allowed: Vec<_> = faults.iter().zip(&reaches).map(|(fault, reach)| bounds.of(fault, *reach)).collect();
     let mut used = vec![0; faults.len()];
+    let mut told = Doubles::default();
     for double in doubles {
-        let mut latest = (0..faults.len()).rev();
-        let cause =
-            latest.find(|index| may_cause(&faults[*index], double) && used[*index] < bounds.of(faults[*index].kind));
-        let Some(cause) = cause else {
+        let may_cause = |index: &usize| {
+            let fault = &faults[*index];
+            let came_between = double.first >= reaches[*index] && double.again >= fault.from;
+            came_between && double.again <= fault.until + RECOVERY && used[*index] < allowed[*index]
+        };
+        let Some(cause) = (0..faults.len()).rev().find(may_cause) else {
             told.unexplained.push(*double);
             continue;
         };
         used[cause] += 1;
         *told.by_kind.entry(faults[cause].kind).or_default() += 1;
     }
-    told.most = used.into_iter().max().unwrap_or(0);
+    if let Some(most) = (0..faults.len()).max_by_key(|index| used[*index]) {
+        (told.most, told.most_allowed) = (used[most], allowed[most]);
+    }
     told
 }
 
-/// The request was answered when the fault came, or little before it, and again after it came.
-fn may_cause(fault: &Applied, double: &Double) -> bool {
-    fault.kind.repeats() != Repeats::Nobody
-        && double.first + UNCOMMITTED >= fault.from
-        && double.again >= fault.from
-        && double.again <= fault.until + RECOVERY
+/// How far back an answer may lie whose offset was not committed yet when a fault came. One request that takes long holds up the
+/// commits of its partition: what came after it is answered and not committed.
+fn reach(fault: &Applied, faults: &[Applied]) -> u32 {
+    let held_up =
+        |before: &&Applied| before.kind.delays() && before.from <= fault.from && before.until + DELAYED >= fault.from;
+    let since = faults.iter().filter(held_up).map(|before| before.from).min().unwrap_or(fault.from);
+    since.saturating_sub(UNCOMMITTED)
 }
 
 #[cfg(test)]
@@ -108,6 +116,15 @@ mod tests {
         let double = Double { first: 2_000, again: 14_000 };
         let told = explain(&[double], &[fault(Kind::Kill, 10_000, 10_500)], &BOUNDS);
         assert_eq!(told.unexplained, [double]);
+    }
+
+    #[test]
+    fn behind_a_slow_request_answers_wait_for_their_commit() {
+        let double = Double { first: 7_000, again: 14_000 };
+        let mut faults = vec![fault(Kind::Kill, 10_000, 10_500)];
+        assert_eq!(explain(&[double], &faults, &BOUNDS).unexplained, [double]);
+        faults.insert(0, fault(Kind::SlowModel, 6_000, 6_000));
+        assert_eq!(explain(&[double], &faults, &BOUNDS).by_kind, BTreeMap::from([(Kind::Kill, 1)]));
     }
 
     #[test]

@@ -95,6 +95,11 @@ impl Kind {
         }
     }
 
+    /// Whether it makes answers late, without any harm of its own.
+    pub fn delays(self) -> bool {
+        matches!(self, Self::SlowModel | Self::Pause | Self::LeaderChange)
+    }
+
     /// How long it lasts, in milliseconds; `session` is how long the group waits for a silent member.
     pub fn lasts(self, session: u64) -> Range<u64> {
         match self {
