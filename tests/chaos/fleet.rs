@@ -18,6 +18,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Places for workers, some of them empty.
 pub struct Fleet {
+    program: PathBuf,
     /// Configuration files and logs.
     folder: PathBuf,
     slots: Vec<Slot>,
@@ -39,9 +40,10 @@ struct Slot {
 
 impl Fleet {
     /// `size` workers with the files `server-<n>.yaml` and `pipelines` of a folder, and room for one more.
-    pub fn start(folder: &Path, size: usize) -> Self {
+    pub fn start(program: &Path, folder: &Path, size: usize) -> Self {
         let slots = (0..=size).map(|_| Slot::default()).collect();
-        let mut fleet = Self { folder: folder.to_owned(), slots, problems: Vec::new(), gave_up: Vec::new() };
+        let (program, folder) = (program.to_owned(), folder.to_owned());
+        let mut fleet = Self { program, folder, slots, problems: Vec::new(), gave_up: Vec::new() };
         (0..size).for_each(|slot| fleet.launch(slot));
         fleet
     }
@@ -72,7 +74,7 @@ impl Fleet {
     /// Starts a worker in an empty place.
     pub fn launch(&mut self, slot: usize) {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_modelmill"), "worker", "--server"]);
+        command.args(["--pdeathsig", "KILL"]).arg(&self.program).args(["worker", "--server"]);
         command.arg(Self::server_file(&self.folder, slot)).arg("--pipeline").arg(self.folder.join("pipelines"));
         let slot = &mut self.slots[slot];
         slot.starts += 1;

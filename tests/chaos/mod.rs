@@ -120,7 +120,7 @@ fn start(options: &Options, folder: &Path, seed: u64) -> (Director, Sender, Read
     let disk = if wants_disk { Disk::new(folder, &model) } else { None };
     let models = disk.as_ref().map_or_else(|| local_models(folder, &model), Disk::models);
     configure(options, folder, &cluster, &topics, &models);
-    let fleet = Fleet::start(folder, options.workers);
+    let fleet = Fleet::start(&options.program, folder, options.workers);
     fleet.workers().for_each(Worker::wait_until_ready);
     let sender = Sender::start(&brokers, &topics.requests, partitions, options.rate(), seed);
     let progress = sender.progress.clone();

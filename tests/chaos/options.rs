@@ -1,6 +1,9 @@
 //! What a run is: how many faults, how many requests, which promise.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use clap::{Parser, ValueEnum};
 
@@ -40,6 +43,9 @@ pub struct Options {
     /// Only these kinds of faults.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Kind>,
+    /// The workers' program, for one that was built otherwise.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_modelmill"), hide_default_value = true)]
+    pub program: PathBuf,
     /// Keep the logs also if all is well.
     #[arg(long)]
     pub keep: bool,
