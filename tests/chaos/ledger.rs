@@ -160,7 +160,7 @@ mod tests {
     fn ledger() -> Ledger {
         let mut ledger = Ledger::default();
         for number in 0..4 {
-            ledger.asked(&number.to_string(), 1, 10 + i64::try_from(number).unwrap());
+            ledger.asked(&number.to_string(), 1, 10 + number);
         }
         ledger
     }

@@ -150,7 +150,7 @@ fn configure(options: &Options, folder: &Path, cluster: &Cluster, topics: &Topic
     fs::create_dir(folder.join("pipelines")).expect("the folder of the run is new");
     fs::write(folder.join("pipelines/spin.yaml"), pipeline.to_string()).expect("the folder of the run is ours");
     for worker in 0..=options.workers {
-        let properties = group_properties(options.rebalance, worker);
+        let properties = group_properties(options, worker);
         let brokers = cluster.brokers_for_workers();
         let server = json!({
             "kafka": {"brokers": brokers, "group": GROUP, "properties": properties},
@@ -171,15 +171,18 @@ fn with_fallback(models: &Value) -> Value {
     models
 }
 
-fn group_properties(rebalance: Rebalance, worker: usize) -> Value {
+fn group_properties(options: &Options, worker: usize) -> Value {
     let mut properties =
         json!({"session.timeout.ms": SESSION.as_millis().to_string(), "heartbeat.interval.ms": "1000"});
-    match rebalance {
+    match options.rebalance {
         Rebalance::Cooperative => {}
         Rebalance::Eager => properties["partition.assignment.strategy"] = json!("range"),
         Rebalance::Static => properties["group.instance.id"] = json!(format!("worker-{worker}")),
         // The times are the broker's to say.
         Rebalance::Consumer => properties = json!({"group.protocol": "consumer"}),
+    }
+    for (name, value) in &options.properties {
+        properties[name.as_str()] = json!(value);
     }
     properties
 }

@@ -43,6 +43,9 @@ pub struct Options {
     /// Only these kinds of faults.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Kind>,
+    /// A librdkafka property of the workers, NAME=VALUE; repeat it for more.
+    #[arg(long = "property", value_parser = name_and_value)]
+    pub properties: Vec<(String, String)>,
     /// The workers' program, for one that was built otherwise.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_modelmill"), hide_default_value = true)]
     pub program: PathBuf,
@@ -97,6 +100,13 @@ impl Options {
         let seconds = self.pace * (self.faults.max(1) as f64);
         (self.requests as f64 / seconds).clamp(20.0, 20_000.0)
     }
+}
+
+/// # Errors
+/// If there is no `=` in it.
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// # Errors
