@@ -5,6 +5,8 @@
 //! response that names a broker. It can also hold back what the broker says to producers, so that answers stay
 //! unacknowledged, or everything, as a network does that loses packets and tells nobody.
 
+#![allow(dead_code, reason = "each of the test programs that include this uses a part of it")]
+
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
