@@ -1,7 +1,7 @@
 # Every target sets up what it needs. ARGS is handed to the command: make test ARGS="--test journey".
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help setup build demo test bench bench-pieces fuzz lint models clean-deps
+.PHONY: help setup build demo test chaos bench bench-pieces fuzz lint models clean-deps
 
 export ORT_DYLIB_PATH ?= $(CURDIR)/.deps/onnxruntime/libonnxruntime.so
 python_packages := .deps/python
@@ -22,6 +22,9 @@ demo: build ## ONNX models answer requests through an embedded broker, in ten se
 test: setup ## every test, the journeys on a real Apache Kafka (or on the one in MODELMILL_TEST_KAFKA)
 	cargo test --locked --no-run
 	scripts/with-kafka.sh cargo test --locked $(ARGS)
+
+chaos: build ## workers, brokers and the network are broken while requests flow; ARGS="--seed 7 --faults 20 --requests 20000"
+	cargo bench --locked --bench chaos -- $(ARGS)
 
 bench: build ## what a request costs, measured
 	scripts/bench.sh $(ARGS)

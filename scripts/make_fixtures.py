@@ -260,6 +260,24 @@ def behaviours():
     proto = model(nodes, [tensor("index", "INT64", ["n"])], [tensor("y", "FP32", ["n", 2])], table)
     save("poison", proto, {"index": np.array([0, 2, 1])})
 
+    # Says what it was told, and takes as long as the greatest of `spins` says: a few microseconds for each.
+    body = h.make_graph(
+        [h.make_node("Identity", ["go_on"], ["goes_on"]), h.make_node("Add", ["so_far", "one"], ["then"])],
+        "spinning",
+        [tensor("turn", "INT64", []), tensor("go_on", "BOOL", []), tensor("so_far", "INT64", [1, 1])],
+        [tensor("goes_on", "BOOL", []), tensor("then", "INT64", [1, 1])],
+    )
+    nodes = [
+        h.make_node("ReduceMax", ["spins"], ["most"], keepdims=0),
+        h.make_node("Loop", ["most", "", "nothing"], ["spun"], body=body),
+        h.make_node("Mul", ["spun", "nothing"], ["forgotten"]),
+        h.make_node("Add", ["x", "forgotten"], ["y"]),
+    ]
+    constants = [constant("nothing", [[0]], np.int64), constant("one", [[1]], np.int64)]
+    columns = [tensor("x", "INT64", ["n", 1]), tensor("spins", "INT64", ["n", 1])]
+    proto = model(nodes, columns, [tensor("y", "INT64", ["n", 1])], constants)
+    save("spin", proto, {"x": np.array([[7], [8]]), "spins": np.array([[0], [30]])})
+
     # Dynamic quantisation: one scale for the whole batch.
     nodes = [
         h.make_node("DynamicQuantizeLinear", ["x"], ["quantised", "scale", "zero"]),

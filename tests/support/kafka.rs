@@ -16,8 +16,18 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Creates a topic with `settings` of its own.
 pub fn create_topic(brokers: &str, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    create_replicated_topic(brokers, name, (partitions, 1), settings);
+}
+
+/// The same with so many partitions and replicas of each.
+pub fn create_replicated_topic(
+    brokers: &str,
+    name: &str,
+    (partitions, replicas): (i32, i32),
+    settings: &[(&str, &str)],
+) {
     let admin: AdminClient<DefaultClientContext> = config(brokers).create().unwrap();
-    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
     for (key, value) in settings {
         topic = topic.set(key, value);
     }
