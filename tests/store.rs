@@ -23,20 +23,6 @@ mod trust;
 
 use modelmill::store::{Object, S3Store, Store};
 
-/// Bytes that do not repeat soon, so that a piece in the wrong place is noticed.
-fn content(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length.div_ceil(8)).flatten().collect();
-    bytes.truncate(length);
-    bytes
-}
-
 /// Puts an object there, and says how it is listed.
 fn put(store: &S3Store, path: &str, bytes: &[u8]) -> Object {
     store.write(path, bytes.to_vec(), true).unwrap();

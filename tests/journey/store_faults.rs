@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     bucket::{BUCKET, Bucket, original, told, wait_for_reason},
-    faults::Fault,
+    faults::{Fault, noise},
     support::{Worker, wait_for},
     traffic::{Traffic, ask, said},
 };
@@ -244,18 +244,4 @@ fn a_missing_bucket_and_wrong_credentials_are_one_sentence_and_no_request_is_los
     assert_eq!((answers[0].id().as_deref(), said(&answers[0])), (Some("early"), "1".to_owned()));
     worker.stop();
     lane.assert_nothing_more();
-}
-
-/// Bytes that no content shares with another.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length.div_ceil(8)).flatten().collect();
-    bytes.truncate(length);
-    bytes
 }

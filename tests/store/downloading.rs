@@ -6,8 +6,7 @@ use modelmill::store::{Object, S3Store, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::{
-    content,
-    faults::{Fault, FaultProxy},
+    faults::{Fault, FaultProxy, noise},
     put,
     s3::S3Server,
 };
@@ -28,7 +27,7 @@ impl Rig {
     fn new() -> Option<Self> {
         let server = S3Server::start()?;
         server.bucket("models");
-        let bytes = content(SIZE);
+        let bytes = noise(SIZE);
         let object = put(&server.store("s3://models"), "iris/1/model.onnx", &bytes);
         let proxy = FaultProxy::start(&server.address());
         let store = S3Store::open("s3://models", &server.config_through(&proxy.address())).unwrap();
@@ -114,7 +113,7 @@ fn a_damaged_body_is_noticed_and_not_kept() {
 #[test]
 fn an_object_that_was_replaced_is_not_the_listed_one() {
     let Some(rig) = Rig::new() else { return };
-    put(&rig.server.store("s3://models"), "iris/1/model.onnx", &content(SIZE + 8)[8..]);
+    put(&rig.server.store("s3://models"), "iris/1/model.onnx", &noise(SIZE + 8)[8..]);
     let error = rig.download().0.unwrap_err();
     assert!(matches!(error, StoreError::Changed(_)), "{error}");
     rig.assert_nothing_left();
@@ -126,7 +125,7 @@ fn an_object_that_is_replaced_meanwhile_never_mixes_with_the_old_one() {
     rig.proxy.set(Fault::Cut(SIZE / 2));
     rig.download().0.unwrap_err();
     rig.proxy.set(Fault::None);
-    let bytes = content(SIZE + 8)[8..].to_vec();
+    let bytes = noise(SIZE + 8)[8..].to_vec();
     let fresh = put(&rig.server.store("s3://models"), "iris/1/model.onnx", &bytes);
     assert!(matches!(rig.download().0, Err(StoreError::Changed(_))));
     rig.assert_nothing_left();

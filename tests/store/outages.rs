@@ -8,8 +8,7 @@ use std::{
 use modelmill::store::{S3Store, Store, StoreError};
 
 use crate::{
-    content,
-    faults::{Fault, FaultProxy},
+    faults::{Fault, FaultProxy, noise},
     is_discreet, put,
     s3::S3Server,
 };
@@ -39,7 +38,7 @@ fn assert_outage<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
 fn behind_a_proxy() -> Option<(S3Server, FaultProxy, S3Store)> {
     let server = S3Server::start()?;
     server.bucket("models");
-    put(&server.store("s3://models"), "iris/1/model.onnx", &content(4 << 20));
+    put(&server.store("s3://models"), "iris/1/model.onnx", &noise(4 << 20));
     let proxy = FaultProxy::start(&server.address());
     let store = S3Store::open("s3://models", &server.config_through(&proxy.address())).unwrap();
     Some((server, proxy, store))
@@ -71,7 +70,7 @@ fn a_server_that_freezes_within_a_body_ends_the_download_and_a_thawed_one_goes_o
     server.bucket("models");
     let store = server.store("s3://models");
     // More than what buffers on the way may hold.
-    let bytes = content(64 << 20);
+    let bytes = noise(64 << 20);
     fs::create_dir_all(server.bucket_folder("models").join("iris/1")).unwrap();
     fs::write(server.bucket_folder("models").join("iris/1/model.onnx"), &bytes).unwrap();
     let object = store.list().unwrap().remove(0);
@@ -105,7 +104,7 @@ fn a_server_that_is_killed_within_a_body_and_comes_back_goes_on() {
     let Some(mut server) = S3Server::start() else { return };
     server.bucket("models");
     let store = server.store("s3://models");
-    let bytes = content(64 << 20);
+    let bytes = noise(64 << 20);
     fs::create_dir_all(server.bucket_folder("models").join("iris/1")).unwrap();
     fs::write(server.bucket_folder("models").join("iris/1/model.onnx"), &bytes).unwrap();
     let object = store.list().unwrap().remove(0);
@@ -173,7 +172,7 @@ fn a_drip_is_ended_and_what_has_come_is_kept() {
     assert!(had > 1000, "{had}");
     proxy.set(Fault::None);
     store.download(&object, &part, &mut |_| true).unwrap();
-    assert!(fs::read(&part).unwrap() == content(4 << 20));
+    assert!(fs::read(&part).unwrap() == noise(4 << 20));
 }
 
 #[test]

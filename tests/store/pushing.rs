@@ -10,8 +10,7 @@ use modelmill::{codec::manifest::Manifest, store::Store};
 use tempfile::TempDir;
 
 use crate::{
-    content,
-    faults::{Fault, FaultProxy},
+    faults::{Fault, FaultProxy, noise},
     is_discreet, put,
     s3::S3Server,
 };
@@ -22,7 +21,7 @@ const TARGET: &str = "s3://models/prod/iris/3";
 fn version() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("data")).unwrap();
-    fs::write(folder.path().join("model.onnx"), content(20 << 20)).unwrap();
+    fs::write(folder.path().join("model.onnx"), noise(20 << 20)).unwrap();
     fs::write(folder.path().join("data/labels.txt"), "setosa\nversicolor\n").unwrap();
     fs::write(folder.path().join("vocabulary"), "").unwrap();
     folder

@@ -8,7 +8,7 @@ use std::{
 
 use modelmill::store::{S3Config, S3Store, Store, StoreError};
 
-use crate::{content, put, s3::S3Server};
+use crate::{faults::noise, put, s3::S3Server};
 
 fn denied(config: &S3Config) -> String {
     match S3Store::open("s3://models", config).unwrap().list() {
@@ -29,7 +29,7 @@ fn a_server_of_a_private_authority_is_reached_once_that_is_named_and_else_the_wa
     assert!(text.contains(&server.endpoint()), "{text}");
     let config = S3Config { ca_file: Some(server.authority()), ..server.config() };
     let store = S3Store::open("s3://models", &config).unwrap();
-    let bytes = content(3 << 20);
+    let bytes = noise(3 << 20);
     let object = put(&store, "iris/1/model.onnx", &bytes);
     let folder = tempfile::tempdir().unwrap();
     store.download(&object, &folder.path().join("part"), &mut |_| true).unwrap();

@@ -232,3 +232,17 @@ fn header(head: &str, name: &str) -> Option<String> {
     let value = |line: &str| line.to_ascii_lowercase().strip_prefix(name).map(|rest| rest.trim().to_owned());
     head.lines().find_map(value)
 }
+
+/// Bytes that do not repeat soon, so that a piece in the wrong place is noticed and no file has the digest of another.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length.div_ceil(8)).flatten().collect();
+    bytes.truncate(length);
+    bytes
+}

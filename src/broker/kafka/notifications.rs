@@ -24,7 +24,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::settings::KafkaSettings;
+use super::{settings::KafkaSettings, topics::listed};
 use crate::metrics::NotificationMetrics;
 
 /// How often the topic is looked at for new partitions, as often as a repository is by default.
@@ -198,21 +198,16 @@ impl Listener {
     /// The partitions of the topic, which has some.
     fn find(&mut self) -> Result<BTreeSet<i32>, String> {
         let metadata = self.ask(|consumer| consumer.fetch_metadata(Some(&self.topic), TRY))?;
-        let found = metadata.topics().first();
-        let problem = found.and_then(rdkafka::metadata::MetadataTopic::error).map(RDKafkaErrorCode::from);
-        match (found, problem) {
-            (Some(found), None) if !found.partitions().is_empty() => {
-                Ok(found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
-            }
-            (_, None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {
+        listed(&metadata).map(BTreeSet::from_iter).map_err(|refused| match refused {
+            Some(code) => code.to_string(),
+            None => {
                 // One that is made anew begins anew.
                 self.partitions.clear();
                 // A consumer of nothing is asked for nothing.
                 drop(self.consumer.unassign());
-                Err("there is no such topic: create it, or check models.notifications_topic".to_owned())
+                "there is no such topic: create it, or check models.notifications_topic".to_owned()
             }
-            (_, Some(code)) => Err(code.to_string()),
-        }
+        })
     }
 
     /// Where the partitions end now.

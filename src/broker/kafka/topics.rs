@@ -10,6 +10,7 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
+    metadata::{Metadata, MetadataPartition},
 };
 
 use super::settings::KafkaSettings;
@@ -50,6 +51,19 @@ fn missing(topics: &[String]) -> String {
     let names: Vec<_> = topics.iter().map(|name| format!("`{name}`")).collect();
     let (verb, them) = if topics.len() == 1 { ("topic does", "it") } else { ("topics do", "them") };
     format!("the {verb} not exist: {}; create {them}, or set kafka.create_topics.enabled", names.join(", "))
+}
+
+/// The partitions of the one topic that was asked about, of which there is at least one.
+///
+/// # Errors
+/// `None` if there is no such topic, or what the broker says of it.
+pub fn listed(metadata: &Metadata) -> Result<Vec<i32>, Option<RDKafkaErrorCode>> {
+    let Some(found) = metadata.topics().first() else { return Err(None) };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None if !found.partitions().is_empty() => Ok(found.partitions().iter().map(MetadataPartition::id).collect()),
+        None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Err(None),
+        refused => Err(refused),
+    }
 }
 
 /// Waits until the brokers answer, logging once that they do not, then sees to the topics. Blocks.

@@ -13,7 +13,7 @@ use rdkafka::{
     Message, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult},
 };
 
 use super::{
@@ -22,6 +22,7 @@ use super::{
     context::{Context, config},
     record::{Record, RecordView},
 };
+use crate::broker::kafka::topics::listed;
 
 /// How long an operation on topics may take, broker restarts left aside.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -111,20 +112,13 @@ pub(super) fn partitions(
 ) -> Result<Vec<i32>, ClientError> {
     let metadata = consumer.fetch_metadata(Some(topic), options.connect_timeout);
     let metadata = metadata.map_err(|error| unreachable_broker(consumer, &error, options))?;
-    let found = metadata.topics().first();
-    let problem = found.and_then(rdkafka::metadata::MetadataTopic::error).map(RDKafkaErrorCode::from);
-    match (found, problem) {
-        (Some(found), None) if !found.partitions().is_empty() => {
-            Ok(found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
-        }
-        (_, None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {
+    listed(&metadata).map_err(|refused| match refused {
+        None => {
             let brokers = options.brokers.clone();
-            Err(ClientError::MissingTopic { topic: topic.to_owned(), brokers, hint: similar(consumer, topic) })
+            ClientError::MissingTopic { topic: topic.to_owned(), brokers, hint: similar(consumer, topic) }
         }
-        (_, Some(code)) => {
-            Err(ClientError::Topic { action: "describe", topic: topic.to_owned(), reason: code.to_string() })
-        }
-    }
+        Some(code) => ClientError::Topic { action: "describe", topic: topic.to_owned(), reason: code.to_string() },
+    })
 }
 
 /// The partitions of a topic that was created a moment ago and may not be known everywhere yet.
