@@ -8,7 +8,7 @@ use std::sync::Arc;
 use divan::{Bencher, black_box, counter::ItemsCount};
 use modelmill::{
     broker::{
-        Chunk,
+        Answers, Chunk, Placement,
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
@@ -110,11 +110,18 @@ fn encode(bencher: Bencher<'_, '_>, kind: &str) {
     let decoded = predicted(kind, &chunk);
     let topics = [("requests".into(), 0)];
     let headers = HeaderPolicy::default();
-    let outlet =
-        Outlet { pipeline: "iris".to_owned(), results: 0, dead_letters: Some(1), headers, copied: Arc::default() };
+    let outlet = Outlet {
+        pipeline: "iris".to_owned(),
+        results: 0,
+        dead_letters: Some(1),
+        headers,
+        placement: Placement::Key,
+        copied: Arc::default(),
+    };
     let model = Model { name: "iris", version: "3", digest: "0123456789abcdef" };
     bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| {
-        let mut encoder = Encoder::new(&chunk, &topics, &decoded.ids, &outlet, CHUNK).naming(Some(model));
+        let mut encoder =
+            Encoder::new(Answers::with_room(CHUNK), &chunk, &topics, &decoded.ids, &outlet).naming(Some(model));
         decoded.groups.iter().for_each(|group| encoder.group(group));
         decoded.refused.iter().for_each(|refused| encoder.refused(refused));
         encoder.finish()

@@ -21,12 +21,11 @@ use crate::{
         kafka::{
             Reach,
             consumer::{ConsumerOptions, Drained, KafkaConsumer},
-            producer::KafkaProducer,
             settings::KafkaSettings,
             topics::{self, Creation},
         },
     },
-    config::{PipelineConfig, ServerConfig, Settings},
+    config::{Delivery, PipelineConfig, ServerConfig, Settings},
     error::WorkerError,
     metrics::Metrics,
     worker::Worker,
@@ -39,6 +38,7 @@ use tasks::Tasks;
 
 pub mod checks;
 mod choice;
+mod delivery;
 mod events;
 mod layout;
 mod models;
@@ -106,15 +106,13 @@ impl App {
             let _runtime = compute.enter();
             topics::ensure(&kafka, &names.all(&server), creation(&server), &|| shutdown.is_requested())?;
         }
-        let in_flight = server.limits.in_flight_messages.get();
         let reach = Arc::<Reach>::default();
-        let producer = KafkaProducer::new(&kafka.producer(in_flight), &names.outputs, Arc::clone(&reach))
-            .context("the Kafka producer cannot be created")?;
+        let outbox = delivery::outbox(&server, &pipelines, &kafka, &names, Arc::clone(&reach))?;
         let worker = Worker {
             intakes: pipelines::intakes(&pipelines, &names.requests)?,
             pipelines: pipelines::build(&pipelines, &names.outputs),
             models: models.manager.clone(),
-            producer,
+            outbox,
         };
         let worker = Arc::new(worker);
         models.attach(&worker);
@@ -151,6 +149,7 @@ impl App {
         let (ahead, max_wait) = (options.in_flight.bytes, self.server.kafka.max_wait.into());
         let consumer = KafkaConsumer::new(&self.kafka.consumer(ahead, max_wait), options, Arc::new(events), self.reach)
             .context("the Kafka consumer cannot be created")?;
+        self.worker.outbox.speak_for(consumer.membership());
         let stopper = consumer.stopper();
         let failing = stopper.clone();
         let (ended, has_ended) = std::sync::mpsc::channel();
@@ -158,13 +157,13 @@ impl App {
             .name("consumer".to_owned())
             .spawn(move || ended.send(consumer.run(patience)))
             .context("the consumer's thread cannot be started")?;
-        let producer = &self.worker.producer;
+        let outbox = &self.worker.outbox;
         let failure = self.compute.block_on(async move {
             tokio::select! {
                 () = shutdown.requested() => None,
                 Some(error) = failed.recv() => Some(error),
                 error = failing.failed() => Some(error),
-                error = producer.failed() => Some(error),
+                error = outbox.failed() => Some(error),
             }
         });
         self.status.set_stopping();
@@ -184,11 +183,12 @@ impl App {
 
 fn consumer_options(server: &ServerConfig, topics: &[String], patience: Duration) -> ConsumerOptions {
     let limits = &server.limits;
+    let commits = server.delivery == Delivery::AtLeastOnce;
     ConsumerOptions {
         topics: topics.to_vec(),
         chunk: Load { messages: limits.chunk_messages.get(), bytes: limits.chunk_bytes.bytes() },
         in_flight: Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() },
-        commit_interval: server.kafka.commit_interval.into(),
+        commit_interval: commits.then(|| server.kafka.commit_interval.into()),
         drain_timeout: patience,
     }
 }

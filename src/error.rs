@@ -116,7 +116,7 @@ impl Error for RequestError {
 }
 
 /// Why the worker stops. Nothing in flight is acknowledged; a successor does that work again.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The broker client reports an error that no retry cures.
     #[error("the Kafka client failed for good: {0}")]
@@ -131,6 +131,20 @@ pub enum WorkerError {
         /// What the client says.
         reason: String,
     },
+    /// A transaction could not be brought to its end, one way or the other.
+    #[error("could not {call}: {reason}; answers that were not committed are given again by whoever takes over")]
+    Transaction {
+        /// What was tried.
+        call: &'static str,
+        /// What the client says.
+        reason: String,
+    },
+    /// Another producer has taken this one's place, or its transaction took too long.
+    #[error(
+        "another worker has taken this one's place, or it stood still for longer than its transactions may last ({0}); \
+         what it had not committed is answered by others"
+    )]
+    Fenced(String),
     /// A part of the worker is gone although nobody asked it to stop.
     #[error("{0} ended unexpectedly")]
     PartEnded(&'static str),

@@ -23,3 +23,8 @@ fn short(delivery: Delivery) {
 fn no_request_is_lost_and_what_is_answered_twice_was_in_flight() {
     short(Delivery::AtLeastOnce);
 }
+
+#[test]
+fn in_transactions_no_request_is_lost_and_none_is_answered_twice() {
+    short(Delivery::ExactlyOnce);
+}

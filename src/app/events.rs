@@ -15,7 +15,7 @@ use crate::{
     admin::Status,
     broker::{
         Chunk,
-        kafka::consumer::{ConsumerEvents, Ticket},
+        kafka::{consumer::ConsumerEvents, ticket::Ticket},
     },
     error::WorkerError,
     metrics::{LagMetrics, RebalanceEvent, WorkerMetrics},
@@ -57,7 +57,7 @@ impl ConsumerEvents for Events {
         // A chunk is mostly of one topic; the first message's stands for all.
         let (topic, bytes) = (chunk.message(0).topic, chunk.bytes());
         self.tasks.begin(topic, bytes, async move {
-            let milled = AssertUnwindSafe(worker.mill(&chunk)).catch_unwind().await;
+            let milled = AssertUnwindSafe(worker.mill(chunk, &ticket.turn())).catch_unwind().await;
             let failure = match milled {
                 Ok(Ok(())) => return ticket.ack(),
                 Ok(Err(error)) => error,
@@ -66,6 +66,10 @@ impl ConsumerEvents for Events {
             // The receiver is gone once the worker stops: then nobody needs to be told.
             let _stopping = failures.send(failure);
         });
+    }
+
+    fn hurry(&self) {
+        self.worker.outbox.hurry();
     }
 
     fn idle(&self) {

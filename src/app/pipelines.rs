@@ -7,12 +7,13 @@ use anyhow::anyhow;
 use super::choice::Chosen;
 use crate::{
     admin::PipelineStatus,
+    broker::Placement,
     codec::{
         Format, Intake, Intakes, Routing,
         encode::{HeaderPolicy, Outlet},
         envelope::HeaderNames,
     },
-    config::{self, Codec, PipelineConfig},
+    config::{self, Codec, Ordering, PipelineConfig},
     request::{ModelChoice, Route},
     steps::{
         predict::{self, ModelSelector, Selector, VersionSelector},
@@ -57,6 +58,11 @@ pub fn build(pipelines: &[PipelineConfig], outputs: &[String]) -> Vec<Pipeline> 
             pipeline: config.name.clone(),
             results: index_of(&config.output.topic).expect("the result topics of all pipelines are listed"),
             dead_letters: config.output.dead_letter_topic.as_ref().and_then(index_of),
+            placement: match config.output.ordering {
+                Ordering::None => Placement::Key,
+                Ordering::Key => Placement::RequestKey,
+                Ordering::Partition => Placement::RequestPartition,
+            },
             headers: match config.output.headers {
                 config::HeaderPolicy::Auto => HeaderPolicy::Auto,
                 config::HeaderPolicy::Always => HeaderPolicy::Always,

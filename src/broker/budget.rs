@@ -95,6 +95,21 @@ impl Permit {
     }
 }
 
+impl Permit {
+    /// Its part of the bound that it is nearest to.
+    pub fn share(&self) -> f64 {
+        let part = |used: usize, most: usize| used as f64 / most.max(1) as f64;
+        let Used { load, with_headers } = self.share;
+        let most = self.budget.most;
+        let parts = [
+            part(load.bytes, most.bytes),
+            part(load.messages, most.messages),
+            part(with_headers, WITH_HEADERS.min(most.messages)),
+        ];
+        parts.into_iter().fold(0.0, f64::max)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut used = self.budget.used.lock();
@@ -114,6 +129,7 @@ mod tests {
         let budget = Budget::new(Load { bytes: 100, messages: 10 });
         let permit = budget.charge(Load { bytes: 250, messages: 3 }, false);
         assert_eq!(budget.room(), None, "one chunk may overshoot, the next must wait");
+        assert!((permit.share() - 2.5).abs() < 1e-9, "bytes are the bound that it is nearest to");
         drop(permit);
         assert_eq!(budget.room(), Some(Load { bytes: 100, messages: 10 }));
     }

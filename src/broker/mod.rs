@@ -3,12 +3,15 @@
 //! A [`Chunk`] is what one poll handed over, read where the client library put it; [`Answers`] are written once into one
 //! buffer. Nothing here knows Kafka's client: [`kafka`] does, and [`memory`] holds records that were never in a broker.
 
-use std::{any::Any, ops::Range, sync::Arc};
+use std::any::Any;
 
+mod answers;
 pub mod budget;
 pub mod kafka;
 pub mod memory;
 pub mod offsets;
+
+pub use answers::{Answer, AnswerHeaders, Answers, Copied, CopyRule, HeaderSet, OwnHeaders, Placement};
 
 /// One record as it came. The references live as long as its chunk.
 #[derive(Clone, Copy, Debug)]
@@ -143,109 +146,6 @@ impl Chunk {
     }
 }
 
-/// Headers of ours: the same for many answers.
-pub type OwnHeaders = Vec<(&'static str, Vec<u8>)>;
-
-/// Which headers of a request a record of ours carries on, byte for byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copied {
-    None,
-    /// Those that may stand in an answer: see [`CopyRule`].
-    Answer,
-    /// All of them: dead letters.
-    All,
-}
-
-/// The headers of one answer: some of its request's, then ours.
-#[derive(Clone, Copy, Debug)]
-pub struct AnswerHeaders {
-    /// Which of the request's.
-    pub copied: Copied,
-    /// What we say: index in [`Answers::headers`].
-    pub own: usize,
-}
-
-/// Which of a request's headers stand in its answer: all but those that describe the request alone (its content, its budget,
-/// its model, where its answer goes) and those that we write ourselves.
-#[derive(Debug, Default)]
-pub struct CopyRule {
-    /// Names of headers that mean something to us, beside those that nobody can rename.
-    configured: Vec<String>,
-}
-
-impl CopyRule {
-    const NEVER: [&str; 10] = [
-        "inference-header-content-length",
-        "timeout-ms",
-        "kafka_replytopic",
-        "kafka_replypartition",
-        "reply-to",
-        "__typeid__",
-        "status",
-        "model-name",
-        "model-version",
-        "model-digest",
-    ];
-
-    /// A rule that leaves these behind, too, in any case.
-    pub fn without(configured: Vec<String>) -> Self {
-        Self { configured }
-    }
-
-    /// Whether a header of this name stands in the answer.
-    pub fn copies(&self, name: &[u8]) -> bool {
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        let starts_with =
-            |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
-        !(starts_with("content-")
-            || starts_with("ce_")
-            || Self::NEVER.iter().any(|never| is(never))
-            || self.configured.iter().any(|name| is(name)))
-    }
-}
-
-/// One record to publish; its key and value lie in the buffer of its [`Answers`].
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Index of the topic among the worker's output topics.
-    pub topic: usize,
-    /// The message of the chunk that it answers.
-    pub message: usize,
-    /// The key; `None` is Kafka's null (dead letters keep the key they came with).
-    pub key: Option<Range<usize>>,
-    /// The value; `None` is Kafka's null.
-    pub value: Option<Range<usize>>,
-    /// Headers, where the answer has any.
-    pub headers: Option<AnswerHeaders>,
-}
-
-/// Records to publish, written once into one buffer.
-#[derive(Debug, Default)]
-pub struct Answers {
-    /// Keys and values, one after another.
-    pub buffer: Vec<u8>,
-    /// One entry a record.
-    pub entries: Vec<Answer>,
-    /// Headers of ours, each set once, however many records carry it.
-    pub headers: Vec<OwnHeaders>,
-    /// Which of a request's headers stand in its answer.
-    pub copied: Arc<CopyRule>,
-}
-
-impl Answers {
-    /// The bytes of `range`.
-    pub fn bytes(&self, range: &Range<usize>) -> &[u8] {
-        &self.buffer[range.clone()]
-    }
-
-    /// Appends `bytes` to the buffer.
-    pub fn push_bytes(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(bytes);
-        start..self.buffer.len()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{memory::MemoryRecords, *};
@@ -259,19 +159,5 @@ mod tests {
         let chunk = Chunk::new(Box::new(records));
         let spans: Vec<_> = chunk.spans().iter().map(|span| (span.source.partition, span.first, span.next)).collect();
         assert_eq!(spans, [(0, 5, 10), (1, 40, 41)]);
-    }
-
-    #[test]
-    fn headers_that_describe_the_request_alone_are_not_copied() {
-        let rule = CopyRule::without(vec!["X-Budget".to_owned()]);
-        for name in
-            ["Content-Type", "content-encoding", "ce_id", "Timeout-Ms", "kafka_replyTopic", "__TypeId__", "x-budget"]
-        {
-            assert!(!rule.copies(name.as_bytes()), "{name}");
-        }
-        for name in ["traceparent", "tenant", "kafka_correlationId", "correlation-id", "x-request-id", "ä", "\0", "ce"]
-        {
-            assert!(rule.copies(name.as_bytes()), "{name}");
-        }
     }
 }

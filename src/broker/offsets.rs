@@ -1,5 +1,8 @@
 //! Which offsets may be committed: pure bookkeeping, no clock, no broker.
 //!
+//! It also knows whose turn it is, for those who publish in the order of partitions: a chunk's, once all that was taken before it
+//! from its partitions has been sent.
+//!
 //! Guarantee: [`Offsets::take_due`] never names an offset unless it and every earlier taken offset of its partition, since
 //! the partition was last assigned, have been acknowledged; and it never names a partition that is not owned.
 
@@ -13,6 +16,8 @@ pub struct Offsets {
     owned: HashMap<Source, Partition>,
     /// Counts assignments, so that work taken before a partition was lost is not mistaken for work taken after it came back.
     generation: u64,
+    /// Counts what was taken.
+    serial: u64,
 }
 
 #[derive(Debug)]
@@ -30,12 +35,19 @@ struct Partition {
 struct Pending {
     first: i64,
     next: i64,
+    /// It has had its turn.
+    sent: bool,
     acked: bool,
 }
 
 /// Spans that were taken, to be acknowledged once.
 #[derive(Debug)]
-pub struct Taken(Vec<(u64, Span)>);
+pub struct Taken {
+    /// What was taken earlier has a lower one.
+    pub serial: u64,
+    /// The spans, each with the assignment of its partition under which it was taken.
+    spans: Vec<(u64, Span)>,
+}
 
 impl Offsets {
     /// A partition is ours now.
@@ -52,19 +64,54 @@ impl Offsets {
 
     /// Work on these spans begins. Spans of partitions that are not owned are left out.
     pub fn take(&mut self, spans: &[Span]) -> Taken {
+        self.serial += 1;
         let mut taken = Vec::with_capacity(spans.len());
         for span in spans {
             if let Some(partition) = self.owned.get_mut(&span.source) {
-                partition.pending.push_back(Pending { first: span.first, next: span.next, acked: false });
+                partition.pending.push_back(Pending { first: span.first, next: span.next, sent: false, acked: false });
                 taken.push((partition.generation, span.clone()));
             }
         }
-        Taken(taken)
+        Taken { serial: self.serial, spans: taken }
+    }
+
+    /// The spans whose partitions have been ours ever since, with the offset after the last one of each: what a commit would
+    /// say.
+    pub fn owned_of<'a>(&'a self, taken: &'a Taken) -> impl Iterator<Item = (Source, i64)> + 'a {
+        self.held(taken).map(|(_, span)| (span.source, span.next))
+    }
+
+    /// Whether all that was taken before these spans from partitions that have been ours ever since has been sent.
+    pub fn is_next(&self, taken: &Taken) -> bool {
+        self.held(taken).all(|(partition, span)| {
+            let before = partition.position(span).checked_sub(1);
+            before.is_none_or(|before| partition.pending[before].sent)
+        })
+    }
+
+    /// These spans have had their turn.
+    pub fn send(&mut self, taken: &Taken) {
+        for (generation, span) in &taken.spans {
+            let Some(partition) = self.owned.get_mut(&span.source) else { continue };
+            if partition.generation == *generation {
+                let position = partition.position(span);
+                if let Some(pending) = partition.pending.get_mut(position) {
+                    pending.sent = true;
+                }
+            }
+        }
+    }
+
+    fn held<'a>(&'a self, taken: &'a Taken) -> impl Iterator<Item = (&'a Partition, &'a Span)> + 'a {
+        let partition = |(generation, span): &(u64, Span)| {
+            self.owned.get(&span.source).filter(|partition| partition.generation == *generation)
+        };
+        taken.spans.iter().filter_map(move |taken| Some((partition(taken)?, &taken.1)))
     }
 
     /// Every request of these spans has its answer, and the broker has acknowledged it.
     pub fn ack(&mut self, taken: &Taken) {
-        for (generation, span) in &taken.0 {
+        for (generation, span) in &taken.spans {
             let Some(partition) = self.owned.get_mut(&span.source) else { continue };
             if partition.generation == *generation {
                 partition.ack(span);
@@ -113,9 +160,14 @@ impl Offsets {
 }
 
 impl Partition {
-    fn ack(&mut self, span: &Span) {
+    /// Where a span stands, or would stand.
+    fn position(&self, span: &Span) -> usize {
         // A partition is polled in order, so its spans are sorted; a seek backwards starts a new generation.
-        let index = self.pending.partition_point(|pending| pending.first < span.first);
+        self.pending.partition_point(|pending| pending.first < span.first)
+    }
+
+    fn ack(&mut self, span: &Span) {
+        let index = self.position(span);
         if let Some(pending) = self.pending.get_mut(index).filter(|pending| pending.first == span.first) {
             pending.acked = true;
         }
@@ -188,6 +240,26 @@ mod tests {
         assert_eq!(offsets.take_due_of(SOURCE), Some(10));
         offsets.not_committed(SOURCE, 7);
         assert_eq!(offsets.take_due_of(SOURCE), None);
+    }
+
+    #[test]
+    fn a_chunk_is_next_when_all_before_it_was_sent_or_lost() {
+        let other = Source { topic: 0, partition: 1 };
+        let mut offsets = owned();
+        offsets.assign(other);
+        let first = offsets.take(&[span(0, 10)]);
+        let both = offsets.take(&[span(10, 20), Span { source: other, first: 0, next: 5 }]);
+        let last = offsets.take(&[Span { source: other, first: 5, next: 6 }]);
+        assert!(offsets.is_next(&first) && !offsets.is_next(&both) && !offsets.is_next(&last));
+        assert!(first.serial < both.serial && both.serial < last.serial);
+        offsets.send(&first);
+        assert!(offsets.is_next(&both) && !offsets.is_next(&last));
+        // What was before it is gone with its partition, also when that comes back.
+        offsets.revoke(other);
+        offsets.assign(other);
+        assert!(offsets.is_next(&last), "none of its partitions is held: nothing is before it");
+        assert_eq!(offsets.owned_of(&both).collect::<Vec<_>>(), [(SOURCE, 20)]);
+        assert_eq!(offsets.owned_of(&last).next(), None);
     }
 
     proptest! {

@@ -67,6 +67,7 @@ impl Display for Summary<'_> {
         }
         let promise = match server.delivery {
             Delivery::AtLeastOnce => "at_least_once",
+            Delivery::ExactlyOnce => "exactly_once",
         };
         writeln!(f, "\nserver")?;
         writeln!(f, "  kafka         {}, group {}, {promise}", server.kafka.brokers, server.kafka.group)?;

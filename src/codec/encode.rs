@@ -3,11 +3,11 @@
 //! Guarantee: every request of a group, and every refused message, gets exactly one answer, keyed by its id. Nothing is
 //! allocated for one request; the headers that we write ourselves are made once for all answers alike.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{Refused, json};
 use crate::{
-    broker::{Answer, AnswerHeaders, Answers, Chunk, Copied, CopyRule, OwnHeaders},
+    broker::{Answer, AnswerHeaders, Answers, Chunk, Copied, CopyRule, HeaderSet, OwnHeaders, Placement},
     error::{ErrorCode, RequestError},
     request::{Form, Group, Ids, Request, RequestId},
     tensor::{Column, Name},
@@ -32,6 +32,8 @@ pub struct Outlet {
     pub results: usize,
     /// Index of the dead-letter topic, if there is one.
     pub dead_letters: Option<usize>,
+    /// How an answer's partition is chosen.
+    pub placement: Placement,
     /// Which answers have headers.
     pub headers: HeaderPolicy,
     /// Which of a request's headers stand in its answer.
@@ -82,23 +84,14 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// What an answer takes in the buffer, roughly: room for all of them is made at once.
-    const USUAL_ANSWER: usize = 256;
-
-    /// An encoder for `requests` requests of `chunk` that came to one pipeline.
+    /// An encoder of answers to requests of `chunk` that came to one pipeline; they are added to `answers`.
     pub fn new(
+        answers: Answers,
         chunk: &'a Chunk,
         topics: &'a [(Name, usize)],
         ids: &'a Ids,
         outlet: &'a Outlet,
-        requests: usize,
     ) -> Self {
-        let answers = Answers {
-            buffer: Vec::with_capacity(requests * Self::USUAL_ANSWER),
-            entries: Vec::with_capacity(requests),
-            headers: Vec::new(),
-            copied: Arc::clone(&outlet.copied),
-        };
         Self { chunk, topics, ids, outlet, model: None, answers, prepared: Vec::new() }
     }
 
@@ -133,15 +126,14 @@ impl<'a> Encoder<'a> {
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
         results.write(&mut self.answers.buffer, id, request);
-        let value = Some(start..self.answers.buffer.len());
+        let value = start..self.answers.buffer.len();
         let wants_headers = match self.outlet.headers {
             HeaderPolicy::Auto => request.has_headers,
             HeaderPolicy::Always => true,
             HeaderPolicy::Never => false,
         };
         let headers = wants_headers.then(|| self.headers("OK", request.has_headers));
-        let topic = self.outlet.results;
-        self.answers.entries.push(Answer { topic, message: request.message, key: Some(key), value, headers });
+        self.push(request.message, key, value, headers);
     }
 
     /// Answers a message that could not be decoded; an invalid one also becomes a dead letter.
@@ -158,19 +150,24 @@ impl<'a> Encoder<'a> {
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
         json::write_error(&mut self.answers.buffer, id, error);
-        let value = Some(start..self.answers.buffer.len());
+        let value = start..self.answers.buffer.len();
         let wants_headers = self.outlet.headers != HeaderPolicy::Never;
         let headers = wants_headers.then(|| self.headers(error.code().as_str(), caller.has_headers));
-        let topic = self.outlet.results;
-        self.answers.entries.push(Answer { topic, message: caller.message, key: Some(key), value, headers });
+        self.push(caller.message, key, value, headers);
+    }
+
+    fn push(&mut self, message: usize, key: Range<usize>, value: Range<usize>, headers: Option<AnswerHeaders>) {
+        let Outlet { results: topic, placement, .. } = *self.outlet;
+        let (key, value) = (Some(key), Some(value));
+        self.answers.entries.push(Answer { topic, placement, message, key, value, headers });
     }
 
     /// The headers of an answer with this status.
     fn headers(&mut self, status: &'static str, has_headers: bool) -> AnswerHeaders {
         let copied = if has_headers { Copied::Answer } else { Copied::None };
-        let found = self.prepared.iter().find(|(prepared, _)| *prepared == status).map(|(_, own)| *own);
-        let own = found.unwrap_or_else(|| self.prepare(status));
-        AnswerHeaders { copied, own }
+        let found = self.prepared.iter().find(|(prepared, _)| *prepared == status).map(|(_, set)| *set);
+        let set = found.unwrap_or_else(|| self.prepare(status));
+        AnswerHeaders { copied, set }
     }
 
     fn prepare(&mut self, status: &'static str) -> usize {
@@ -180,10 +177,14 @@ impl<'a> Encoder<'a> {
             let said = [("model-name", name), ("model-version", version), ("model-digest", digest)];
             own.extend(said.map(|(header, value)| (header, value.as_bytes().to_vec())));
         }
-        self.answers.headers.push(own);
-        let index = self.answers.headers.len() - 1;
-        self.prepared.push((status, index));
-        index
+        let set = self.headers_in_common(own);
+        self.prepared.push((status, set));
+        set
+    }
+
+    fn headers_in_common(&mut self, own: OwnHeaders) -> usize {
+        self.answers.headers.push(HeaderSet { own, copied: Arc::clone(&self.outlet.copied) });
+        self.answers.headers.len() - 1
     }
 
     /// The message, byte for byte, with its origin in headers.
@@ -202,9 +203,9 @@ impl<'a> Encoder<'a> {
             ("dead-letter-reason", error.message().to_owned()),
         ];
         let own = own.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-        self.answers.headers.push(own);
-        let headers = Some(AnswerHeaders { copied: Copied::All, own: self.answers.headers.len() - 1 });
-        self.answers.entries.push(Answer { topic, message: index, key, value, headers });
+        let headers = Some(AnswerHeaders { copied: Copied::All, set: self.headers_in_common(own) });
+        let placement = Placement::Key;
+        self.answers.entries.push(Answer { topic, placement, message: index, key, value, headers });
     }
 }
 

@@ -15,10 +15,11 @@ pub use headers::HeaderNames;
 pub use kafka::{CreateTopics, KafkaConfig, Property};
 pub use model::{GoldenConfig, ModelConfig, WarmUpConfig};
 pub use models::{CacheConfig, MemoryConfig, ModelOverrides, ModelsConfig, Served, SignatureRule, VersionPolicy};
-pub use pipeline::{Codec, HeaderPolicy, InputConfig, OutputConfig, PipelineConfig, step_name};
+pub use pipeline::{Codec, HeaderPolicy, InputConfig, Ordering, OutputConfig, PipelineConfig, step_name};
 pub use problem::{ConfigErrors, FileProblem, KeyPath, Problem, Segment};
 pub use schema::{pipeline_schema, server_schema};
 pub use server::{AdminConfig, ComputeConfig, Delivery, InferenceConfig, LimitsConfig, ServerConfig};
+pub use transaction::TransactionConfig;
 pub use units::{HumanDuration, HumanSize};
 
 use expand::Environment;
@@ -45,6 +46,7 @@ mod rules;
 mod schema;
 mod server;
 mod shape;
+mod transaction;
 mod units;
 mod words;
 #[cfg(test)]

@@ -70,6 +70,23 @@ pub struct OutputConfig {
     /// Which answers carry headers.
     #[serde(default)]
     pub headers: HeaderPolicy,
+    /// In which order answers are published, and which of them share a partition of the result topic.
+    #[serde(default)]
+    pub ordering: Ordering,
+}
+
+/// In which order answers are published. An order costs a wait for slower neighbours, and no batching.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Ordering {
+    /// As they are ready; each goes to the partition of its own key, the request's id.
+    #[default]
+    None,
+    /// Answers to requests with the same key in the order of the requests, in one partition: that of the request's key.
+    Key,
+    /// Answers in the order of their request partition, in one partition: the one of the same number, modulo the partitions
+    /// of the result topic.
+    Partition,
 }
 
 /// Which answers carry headers.
@@ -95,7 +112,12 @@ impl PipelineConfig {
     ) -> Self {
         let input =
             InputConfig { topics: vec![requests.into()], codec: Codec::default(), headers: HeaderNames::default() };
-        let output = OutputConfig { topic: results.into(), dead_letter_topic: None, headers: HeaderPolicy::default() };
+        let output = OutputConfig {
+            topic: results.into(),
+            dead_letter_topic: None,
+            headers: HeaderPolicy::default(),
+            ordering: Ordering::default(),
+        };
         Self { name: name.into(), input, output, steps, timeout: half_a_minute() }
     }
 

@@ -14,8 +14,10 @@ use super::{
     kafka::KafkaConfig,
     models::ModelsConfig,
     problem::{KeyPath, Problem},
+    transaction::TransactionConfig,
     units::{HumanDuration, HumanSize},
 };
+
 /// How this process runs: the broker, the models, and the bounds within which it works.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +27,9 @@ pub struct ServerConfig {
     /// What a crash may do to answers.
     #[serde(default)]
     pub delivery: Delivery,
+    /// How the transactions of `delivery: exactly_once` go.
+    #[serde(default)]
+    pub transaction: TransactionConfig,
     /// Where models come from and which versions are in service.
     pub models: ModelsConfig,
     /// How rows of several requests become one run of a model.
@@ -57,6 +62,7 @@ impl ServerConfig {
         Self {
             kafka: KafkaConfig::new(brokers, group),
             delivery: Delivery::default(),
+            transaction: TransactionConfig::default(),
             models: ModelsConfig::new(repository),
             batching: BatchingConfig::default(),
             limits: LimitsConfig::default(),
@@ -70,6 +76,7 @@ impl ServerConfig {
     /// Every rule that the types alone cannot hold.
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = self.kafka.problems();
+        problems.extend(self.transaction.problems());
         problems.extend(self.models.problems());
         problems.extend(self.batching.problems());
         problems.extend(self.limits.problems());
@@ -83,12 +90,14 @@ impl ServerConfig {
 /// What is promised for every request.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
-#[schemars(extend("x-not-built-yet" = ["exactly_once"]))]
 pub enum Delivery {
     /// It repeats some and loses none: an offset is committed only when the answers to it and to all before it are
     /// acknowledged by the broker.
     #[default]
     AtLeastOnce,
+    /// It repeats none and loses none, for readers with `isolation.level=read_committed`: answers and offsets are committed in
+    /// one Kafka transaction.
+    ExactlyOnce,
 }
 
 /// How much may be in flight before no more is taken from Kafka.

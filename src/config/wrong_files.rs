@@ -70,7 +70,7 @@ kafka:
     sasl.password: 1.5
   create_topics: {enabled: yes, partitions: 0, partitions: 3}
   commit_interval: 5 parsecs
-delivery: exactly_once
+delivery: exactly_twice
 models:
   repository: gs://models
   s3: {endpoint: 'minio:9000', anonymous: maybe}
@@ -97,7 +97,7 @@ shutdown_timeout: 30
             "server.yaml:7: kafka.create_topics.partitions: must be at least 1, found the number 0",
             "server.yaml:8: kafka.commit_interval: expected a duration such as `5ms`, `30s` or `1h 30m`, found the \
              text `5 parsecs`",
-            "server.yaml:9: delivery: `exactly_once` is not built yet; write `at_least_once`",
+            "server.yaml:9: delivery: expected `at_least_once` or `exactly_once`, found `exactly_twice`; did you mean `exactly_once`?",
             "server.yaml:11: models.repository: `gs://` is no kind of repository: write a folder, `file://…` or \
              `s3://bucket/prefix`",
             "server.yaml:12: models.s3.anonymous: expected `true` or `false`, found the text `maybe`",

@@ -141,6 +141,8 @@ catalogue! {
         "Messages of an assigned partition whose answers are not committed yet: unfinished work.";
     COMMITS: Kind::Counter, "modelmill_commits_total", ["result"], "commits",
         "Offset commits, by result: ok or failed.";
+    TRANSACTIONS: LATENCY, "modelmill_transaction_duration_seconds", ["outcome"], "seconds",
+        "Transactions of `delivery: exactly_once`, from their first answer to their end, by outcome: committed or aborted.";
     REBALANCES: Kind::Counter, "modelmill_rebalances_total", ["event"], "events",
         "Rebalance events: assigned, revoked or lost.";
     ASSIGNED: Kind::Gauge, "modelmill_assigned_partitions", [], "partitions",

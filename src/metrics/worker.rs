@@ -1,6 +1,6 @@
 //! What the worker holds in its hands: chunks, what is in flight, commits, partitions and their lag.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use metrics::{Counter, Gauge, Histogram};
 
@@ -28,6 +28,32 @@ impl RebalanceEvent {
             Self::Revoked => "revoked",
             Self::Lost => "lost",
         }
+    }
+}
+
+/// How transactions end.
+#[derive(Debug)]
+pub struct TransactionMetrics {
+    committed: Histogram,
+    aborted: Histogram,
+}
+
+impl TransactionMetrics {
+    /// The worker's series.
+    #[expect(clippy::new_without_default, reason = "series are registered, which a default would hide")]
+    pub fn new() -> Self {
+        let series = |outcome| histogram(&catalogue::TRANSACTIONS, &[outcome]);
+        Self { committed: series("committed"), aborted: series("aborted") }
+    }
+
+    /// What a transaction held is there for its readers, so long after it was begun.
+    pub fn committed(&self, took: Duration) {
+        self.committed.record(took.as_secs_f64());
+    }
+
+    /// Nothing of it will ever be seen.
+    pub fn aborted(&self, took: Duration) {
+        self.aborted.record(took.as_secs_f64());
     }
 }
 

@@ -7,8 +7,10 @@ use std::{path::Path, sync::Arc, sync::atomic::Ordering, time::Duration};
 use modelmill::{
     backend::{BatchingChoice, onnx::SessionOptions},
     broker::{
-        Chunk, CopyRule,
-        kafka::{embedded::EmbeddedBroker, producer::KafkaProducer, settings::KafkaSettings},
+        Chunk, CopyRule, Placement,
+        kafka::{
+            embedded::EmbeddedBroker, outbox::Outbox, producer::KafkaProducer, settings::KafkaSettings, ticket::Turn,
+        },
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
@@ -38,19 +40,19 @@ const MANY: usize = 9_000;
 fn a_request_on_its_whole_way_allocates_nothing() {
     let _alone = alone();
     let broker = EmbeddedBroker::start(&[("results", 4)]).unwrap();
-    let worker = worker(&broker);
+    let worker = Arc::new(worker(&broker));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mill = |chunk: &Chunk| {
+    let mill = |chunk: Chunk| {
+        let turn = Turn::alone(&chunk);
         let before = OF_ALL.load(Ordering::Relaxed);
-        runtime.block_on(worker.mill(chunk)).unwrap();
+        runtime.block_on(worker.mill(chunk, &turn)).unwrap();
         OF_ALL.load(Ordering::Relaxed) - before
     };
     let (tenant, content) = (("tenant", "blue"), ("content-type", "application/json"));
     for (name, headers) in [("bare", &[][..]), ("all copied", &[tenant]), ("some left behind", &[content, tenant])] {
-        let (few, many) = (chunk(FEW, headers), chunk(MANY, headers));
         // The first chunk pays for what is made once.
-        mill(&few);
-        let (few, many) = (mill(&few), mill(&many));
+        mill(chunk(FEW, headers));
+        let (few, many) = (mill(chunk(FEW, headers)), mill(chunk(MANY, headers)));
         let more = many.saturating_sub(few);
         // Vectors that double, a larger batch's reports and runs: dozens. One for each request would be eight thousand.
         assert!(more < (MANY - FEW) / 20, "{name}: {few} allocations for {FEW} requests, {many} for {MANY}");
@@ -103,6 +105,7 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
         pipeline: "iris".to_owned(),
         results: 0,
         dead_letters: None,
+        placement: Placement::Key,
         headers: HeaderPolicy::Auto,
         copied: Arc::new(CopyRule::default()),
     };
@@ -112,11 +115,12 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
         group: "allocations".to_owned(),
         properties: EmbeddedBroker::client_properties(),
     };
-    let producer = KafkaProducer::new(&settings.producer(2 * MANY), &["results".to_owned()], Arc::default()).unwrap();
+    let producer =
+        KafkaProducer::new(&settings.producer(2 * MANY, None), &["results".to_owned()], Arc::default()).unwrap();
     Worker {
         intakes: Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] },
         pipelines: vec![Pipeline::new("iris".to_owned(), segments(&[step]), outlet)],
         models,
-        producer,
+        outbox: Outbox::AsTheyCome(producer),
     }
 }

@@ -1,6 +1,7 @@
-//! A worker that is killed loses no request: its successor does again what was not committed.
+//! A worker that is killed loses no request: its successor does again what was not committed. In transactions, readers see none
+//! of it twice.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Rig, backlog::Backlog, kafka};
 
@@ -8,15 +9,35 @@ const REQUESTS: usize = 50_000;
 
 #[test]
 fn a_successor_answers_what_a_killed_worker_left() {
-    let Some(backlog) = Backlog::send(REQUESTS, 4) else { return };
-    let rig = Rig::new("killed").unwrap();
+    let Some([before, doubled]) = killed_at_its_work("killed", "at_least_once") else { return };
+    // What may be repeated is what one commit interval holds, and that is less than all.
+    assert!(doubled <= before, "{doubled} were answered twice, {before} before the kill");
+}
+
+#[test]
+fn a_successor_answers_nothing_twice_in_transactions() {
+    let Some([_, doubled]) = killed_at_its_work("killed-exactly", "exactly_once") else { return };
+    assert_eq!(doubled, 0, "answered twice");
+}
+
+/// A worker is killed among its requests, and a successor does the rest. Says how many were answered before the kill, and how
+/// many twice in the end.
+fn killed_at_its_work(label: &str, delivery: &str) -> Option<[usize; 2]> {
+    let backlog = Backlog::send(REQUESTS, 4)?;
+    let rig = Rig::new(label).unwrap();
     let results = format!("{}.results", rig.name);
     kafka::create_topic(&rig.brokers, &results, 4, &[]);
     rig.owns(&results);
     rig.model("iris", 1, "models/iris/1");
-    rig.server(|server| {
+    let configure = |server: &mut Value| {
+        server["delivery"] = json!(delivery);
+        // Readers wait for the end of the transaction that the killed worker left open.
+        server["transaction"] = json!({"timeout": "5s"});
         // The shortest that a broker allows by default: the group learns of the death after it.
         server["kafka"]["properties"] = json!({"session.timeout.ms": "6000"});
+    };
+    rig.server(|server| {
+        configure(server);
         // Little in flight makes a worker slow enough to be killed at its work.
         server["limits"] = json!({"in_flight_messages": 200, "chunk_messages": 100});
     });
@@ -38,13 +59,12 @@ fn a_successor_answers_what_a_killed_worker_left() {
     tally.finish();
     let before = tally.answered();
     assert!(before < REQUESTS, "it was killed at its work");
-    rig.server(|server| server["kafka"]["properties"] = json!({"session.timeout.ms": "6000"}));
+    rig.server(configure);
     let mut successor = rig.worker();
     tally.wait_for(REQUESTS);
     successor.stop();
     tally.finish();
     println!("{before} answered before the kill; after it: {}", tally.account());
     assert_eq!(tally.answered(), REQUESTS, "{}", tally.account());
-    // What may be repeated is what one commit interval holds, and that is less than all.
-    assert!(tally.doubled() <= before, "{}", tally.account());
+    Some([before, tally.doubled()])
 }

@@ -9,17 +9,13 @@
 //! partition is ours. On revoke, work on the partition is waited for within [`ConsumerOptions::drain_timeout`] and committed.
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
 use rdkafka::{
     ClientConfig,
-    consumer::{BaseConsumer, CommitMode, Consumer},
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata},
     error::KafkaError,
     message::{Headers, Message as _},
 };
@@ -28,13 +24,13 @@ use super::{
     context::{ClientLog, FatalError, Reach},
     group::{Context, State},
     native::{Batch, DataQueue},
+    ticket::Ticket,
 };
 use crate::{
     broker::{
         Chunk,
-        budget::{Budget, Load, Permit},
+        budget::{Budget, Load},
         memory::{MemoryRecord, MemoryRecords},
-        offsets::Taken,
     },
     error::WorkerError,
     metrics::{KafkaClient, RebalanceEvent},
@@ -45,6 +41,9 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 
 /// How long it sleeps at the bound of what may be in flight, before it looks after the group again.
 const BUSY_WAIT: Duration = Duration::from_millis(50);
+
+/// While the end of work is waited for, those who hold answers back are told this often that somebody waits.
+pub(super) const HURRY: Duration = Duration::from_millis(10);
 
 /// The group is served at least this often; not with every chunk, which would cost a lone request its price.
 const SERVE_GROUP: Duration = Duration::from_millis(20);
@@ -64,8 +63,8 @@ pub struct ConsumerOptions {
     pub chunk: Load,
     /// The most that is in flight.
     pub in_flight: Load,
-    /// How often acknowledged offsets are committed.
-    pub commit_interval: Duration,
+    /// How often acknowledged offsets are committed; `None` if that is done with the answers, in their transactions.
+    pub commit_interval: Option<Duration>,
     /// How long work on revoked partitions is waited for.
     pub drain_timeout: Duration,
 }
@@ -83,28 +82,10 @@ pub trait ConsumerEvents: Send + Sync {
     fn committed(&self, ok: bool);
     /// Records behind the end of a partition that are not finished.
     fn lag(&self, topic: &str, partition: i32, records: i64);
+    /// Somebody waits for the acknowledgement of what is finished. Must not block.
+    fn hurry(&self);
     /// A partition is ours no more: its series end.
     fn forget(&self, topic: &str, partition: i32);
-}
-
-/// The right to acknowledge one chunk. Dropped without that, its offsets stay uncommitted.
-pub struct Ticket {
-    taken: Taken,
-    state: Arc<State>,
-    permit: Permit,
-}
-
-impl Ticket {
-    /// What is in flight, this chunk included.
-    pub fn in_flight(&self) -> Load {
-        self.permit.in_flight()
-    }
-
-    /// Every request of the chunk has its answer, and the broker has acknowledged it.
-    pub fn ack(self) {
-        self.state.offsets.lock().ack(&self.taken);
-        self.state.acked.notify_all();
-    }
 }
 
 /// Stops the consumer, from any thread.
@@ -122,6 +103,9 @@ impl Stopper {
         self.0.fatal.wait().await
     }
 }
+
+/// What the broker knows a member of the group by, as it is now; `None` if it has left.
+pub type Membership = Box<dyn Fn() -> Option<ConsumerGroupMetadata> + Send + Sync>;
 
 /// A member of the consumer group.
 pub struct KafkaConsumer {
@@ -142,12 +126,7 @@ impl KafkaConsumer {
         reach: Arc<Reach>,
     ) -> Result<Self, KafkaError> {
         let fatal = Arc::new(FatalError::default());
-        let state = Arc::new(State {
-            offsets: Mutex::default(),
-            acked: Condvar::new(),
-            stop: AtomicBool::new(false),
-            fatal: Arc::clone(&fatal),
-        });
+        let state = Arc::new(State { fatal: Arc::clone(&fatal), ..State::default() });
         let budget = Budget::new(options.in_flight);
         let topics = options.topics.clone();
         let context = Context {
@@ -166,6 +145,12 @@ impl KafkaConsumer {
     /// A handle that stops the loop.
     pub fn stopper(&self) -> Stopper {
         Stopper(Arc::clone(&self.context().state))
+    }
+
+    /// What a transaction says of this member, so that the broker knows it from its successors.
+    pub fn membership(&self) -> Membership {
+        let client = Arc::downgrade(&self.client);
+        Box::new(move || client.upgrade()?.group_metadata())
     }
 
     /// The bound on what is in flight, for metrics.
@@ -192,7 +177,7 @@ impl KafkaConsumer {
                 self.serve_group();
                 served = now;
             }
-            if now - committed >= context.options.commit_interval {
+            if context.options.commit_interval.is_some_and(|interval| now - committed >= interval) {
                 context.commit(&self.client, CommitMode::Async);
                 committed = now;
             }
@@ -240,8 +225,7 @@ impl KafkaConsumer {
         chunk.headers(0, &mut |_| has_headers = true);
         let permit = self.budget.charge(Load { bytes: chunk.bytes(), messages: chunk.len() }, has_headers);
         let taken = context.state.offsets.lock().take(chunk.spans());
-        let ticket = Ticket { taken, state: Arc::clone(&context.state), permit };
-        context.events.chunk(chunk, ticket);
+        context.events.chunk(chunk, Ticket::new(taken, Arc::clone(&context.state), permit));
     }
 
     fn report_errors(&self, batch: &mut Batch) {
@@ -262,7 +246,9 @@ impl KafkaConsumer {
                         self.hand_on(Chunk::new(Box::new(records)));
                     }
                 }
-                Err(KafkaError::MessageConsumptionFatal(code)) => self.context().state.fatal.tell(code.to_string()),
+                Err(KafkaError::MessageConsumptionFatal(code)) => {
+                    self.context().state.fatal.tell(WorkerError::Broker(code.to_string()))
+                }
                 // Told through the context already.
                 Err(_) => {}
             }
@@ -296,7 +282,8 @@ impl KafkaConsumer {
             if Instant::now() >= deadline {
                 break false;
             }
-            context.state.acked.wait_for(&mut offsets, BUSY_WAIT);
+            context.events.hurry();
+            context.state.acked.wait_for(&mut offsets, HURRY);
             drop(offsets);
             self.serve_group();
         };

@@ -26,14 +26,14 @@ use crate::{
 /// An error that no retry cures, told once to whoever waits for it.
 #[derive(Default)]
 pub struct FatalError {
-    reason: Mutex<Option<String>>,
+    error: Mutex<Option<WorkerError>>,
     told: Notify,
 }
 
 impl FatalError {
     /// Tells the error; the first one stays.
-    pub fn tell(&self, reason: String) {
-        self.reason.lock().get_or_insert(reason);
+    pub fn tell(&self, error: WorkerError) {
+        self.error.lock().get_or_insert(error);
         self.told.notify_waiters();
     }
 
@@ -41,8 +41,8 @@ impl FatalError {
     pub async fn wait(&self) -> WorkerError {
         loop {
             let told = self.told.notified();
-            if let Some(reason) = self.reason.lock().clone() {
-                return WorkerError::Broker(reason);
+            if let Some(error) = self.error.lock().clone() {
+                return error;
             }
             told.await;
         }
@@ -96,7 +96,9 @@ impl ClientLog {
     pub fn error(&self, error: &KafkaError, reason: &str) {
         let role = self.role;
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => self.fatal.tell(reason.to_owned()),
+            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
+                self.fatal.tell(WorkerError::Broker(reason.to_owned()))
+            }
             Some(RDKafkaErrorCode::AllBrokersDown) => self.trouble(|outage| outage.all_down = true),
             Some(
                 RDKafkaErrorCode::BrokerTransportFailure

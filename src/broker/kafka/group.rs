@@ -16,7 +16,7 @@ use rdkafka::{
 };
 
 use super::{
-    consumer::{ConsumerEvents, ConsumerOptions},
+    consumer::{ConsumerEvents, ConsumerOptions, HURRY},
     context::{ClientLog, FatalError, log_through},
     native::{self, Forwarding},
 };
@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// What the thread, the client's callbacks and the tickets share.
+#[derive(Default)]
 pub struct State {
     pub offsets: Mutex<Offsets>,
     pub acked: Condvar,
@@ -60,7 +61,11 @@ impl Context {
         partitions.elements().iter().filter_map(|element| source(element.topic(), element.partition())).collect()
     }
 
+    /// Commits what is due, unless that is done in transactions.
     pub fn commit(&self, client: &BaseConsumer<Self>, mode: CommitMode) {
+        if self.options.commit_interval.is_none() {
+            return;
+        }
         let due = self.state.offsets.lock().take_due();
         self.send_commit(client, &due, mode);
     }
@@ -99,7 +104,11 @@ impl Context {
         let deadline = Instant::now() + self.options.drain_timeout;
         let mut offsets = self.state.offsets.lock();
         while sources.iter().any(|source| offsets.is_busy(*source)) && Instant::now() < deadline {
-            self.state.acked.wait_until(&mut offsets, deadline);
+            self.events.hurry();
+            self.state.acked.wait_for(&mut offsets, HURRY);
+        }
+        if self.options.commit_interval.is_none() {
+            return;
         }
         let due: Vec<_> = sources.iter().filter_map(|source| Some((*source, offsets.take_due_of(*source)?))).collect();
         drop(offsets);
@@ -118,6 +127,9 @@ impl Context {
             offsets.revoke(source);
             self.events.forget(&self.options.topics[source.topic], source.partition);
         }
+        drop(offsets);
+        // What waited behind them has its turn.
+        self.events.hurry();
     }
 }
 

@@ -8,9 +8,11 @@ pub mod embedded;
 mod group;
 mod native;
 pub mod notifications;
+pub mod outbox;
 pub mod producer;
 mod reports;
 pub mod settings;
+pub mod ticket;
 pub mod topics;
 
 pub use context::Reach;

@@ -25,7 +25,7 @@ use records::Record;
 pub use events::EventQueue;
 pub use headers::HeaderList;
 pub use partitions::Partitions;
-pub use produce::{Outgoing, OutputTopic};
+pub use produce::{Outgoing, OutputTopic, Place};
 pub use records::NativeRecords;
 
 mod events;

@@ -15,6 +15,15 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, String>,
 }
 
+/// What a producer with transactions says of itself.
+#[derive(Clone, Debug)]
+pub struct Transactional {
+    /// Its `transactional.id`.
+    pub id: String,
+    /// How long the broker lets a transaction last.
+    pub timeout: Duration,
+}
+
 /// Records that the consumer fetches ahead for each partition: enough to hide a fetch's round trip at a million records a
 /// second, few enough that a hundred partitions of small records stay within some tens of megabytes.
 const AHEAD: usize = 4_000;
@@ -53,7 +62,7 @@ impl KafkaSettings {
     }
 
     /// For the answers, of which at most `in_flight` records are on their way.
-    pub fn producer(&self, in_flight: usize) -> ClientConfig {
+    pub fn producer(&self, in_flight: usize, transactional: Option<&Transactional>) -> ClientConfig {
         let mut config = self.base();
         config
             .set("enable.idempotence", "true")
@@ -62,9 +71,18 @@ impl KafkaSettings {
             .set("linger.ms", "0")
             // Above any topic's own limit, which then decides: what comes in, as a dead letter goes out again.
             .set("message.max.bytes", LARGEST_MESSAGE.to_string())
-            .set("queue.buffering.max.messages", (in_flight * 2).clamp(1_000, 10_000_000).to_string())
+            .set("queue.buffering.max.messages", (in_flight * 2).clamp(1_000, 10_000_000).to_string());
+        match transactional {
             // A lost broker is waited for: what is in flight is bounded, and nothing is lost by waiting.
-            .set("message.timeout.ms", "0");
+            None => drop(config.set("message.timeout.ms", "0")),
+            // Within a transaction that cannot be: it ends, and what it held is sent again.
+            Some(Transactional { id, timeout }) => {
+                config
+                    .set("transactional.id", id)
+                    .set("transaction.timeout.ms", timeout.as_millis().to_string())
+                    .set("message.timeout.ms", timeout.as_millis().to_string());
+            }
+        }
         self.finish(config)
     }
 
@@ -123,7 +141,7 @@ mod tests {
     fn the_users_properties_win() {
         let properties = [("linger.ms", "5"), ("client.id", "mine")].map(|(name, value)| (name.into(), value.into()));
         let settings = KafkaSettings { properties: properties.into(), ..KafkaSettings::default() };
-        let config = settings.producer(10);
+        let config = settings.producer(10, None);
         assert_eq!((config.get("linger.ms"), config.get("client.id")), (Some("5"), Some("mine")));
         assert_eq!(config.get("acks"), Some("all"));
     }

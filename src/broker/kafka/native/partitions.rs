@@ -57,7 +57,12 @@ impl Partitions {
 
 /// The partition of a key among `partitions`, of which there is at least one.
 pub fn partition_of(key: &[u8], partitions: usize) -> usize {
-    (murmur2(key) & 0x7fff_ffff) as usize % partitions
+    hash_of(key) as usize % partitions
+}
+
+/// What stands for a key where its partition is chosen.
+pub fn hash_of(key: &[u8]) -> u32 {
+    murmur2(key) & 0x7fff_ffff
 }
 
 /// The hash of Java's clients:

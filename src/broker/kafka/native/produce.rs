@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{CString, c_void},
-    ptr, slice,
+    ptr,
     sync::Arc,
 };
 
@@ -15,7 +15,7 @@ use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
 use super::{
     HeaderList, Keep,
-    partitions::{Partitions, partition_of, sorted},
+    partitions::{Partitions, hash_of, partition_of, sorted},
 };
 
 /// Lets the client's partitioner choose (`RD_KAFKA_PARTITION_UA`).
@@ -44,6 +44,37 @@ unsafe impl Sync for OutputTopic {}
 pub struct Outgoing<'a> {
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    pub place: Place,
+}
+
+/// Which partition of its topic a record goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// By its key; any, if it has none.
+    Key,
+    /// This number modulo the number of partitions.
+    Modulo(u32),
+    /// This one; as `Key` if the topic has no such partition.
+    Exactly(u32),
+}
+
+impl Place {
+    /// Where a record with this key would go.
+    pub fn like(key: &[u8]) -> Self {
+        Self::Modulo(hash_of(key))
+    }
+
+    /// The partition among so many; `None` if the client is to choose it.
+    fn of(self, key: Option<&[u8]>, count: usize) -> Option<usize> {
+        if count == 0 {
+            return None;
+        }
+        match self {
+            Self::Modulo(number) => Some(number as usize % count),
+            Self::Exactly(partition) if (partition as usize) < count => Some(partition as usize),
+            Self::Key | Self::Exactly(_) => key.map(|key| partition_of(key, count)),
+        }
+    }
 }
 
 fn pointer(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
@@ -95,17 +126,17 @@ impl OutputTopic {
         records: impl ExactSizeIterator<Item = Outgoing<'a>>,
         opaque: *mut c_void,
     ) -> Vec<(usize, RDKafkaErrorCode)> {
-        let mut batch: Vec<_> = records.map(|record| raw(record, opaque)).collect();
         let count = self.partitions.count();
-        if count == 0 || batch.iter().any(|message| message.key.is_null()) {
+        let mut partitions = Vec::with_capacity(records.len());
+        let take = |record: Outgoing<'a>| {
+            partitions.extend(record.place.of(record.key, count).map(|partition| partition as u32));
+            raw(record, opaque)
+        };
+        let mut batch: Vec<_> = records.map(take).collect();
+        if partitions.len() < batch.len() {
             // SAFETY: as the caller says.
             return unsafe { self.hand_over(UNASSIGNED, &mut batch) };
         }
-        // SAFETY: a key that is not null is what a record was given as.
-        let key = |message: &sys::rd_kafka_message_t| unsafe {
-            slice::from_raw_parts(message.key.cast::<u8>(), message.key_len)
-        };
-        let partitions: Vec<_> = batch.iter().map(|message| partition_of(key(message), count) as u32).collect();
         let (order, starts) = sorted(&partitions, count);
         let mut ordered: Vec<_> = order.iter().map(|&position| batch[position as usize]).collect();
         let mut refused = Vec::new();
@@ -162,9 +193,14 @@ impl OutputTopic {
             let (ptr, size) = pointer(bytes);
             Value { mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size } }
         };
+        let partition = match record.place {
+            Place::Key => UNASSIGNED,
+            place => place.of(record.key, self.partitions.count()).map_or(UNASSIGNED, |partition| partition as i32),
+        };
         let vu = |vtype, u| sys::rd_kafka_vu_t { vtype, u };
         let arguments = [
             vu(vtype::RD_KAFKA_VTYPE_RKT, Value { rkt: self.topic }),
+            vu(vtype::RD_KAFKA_VTYPE_PARTITION, Value { i32_: partition }),
             vu(vtype::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: 0 }),
             vu(vtype::RD_KAFKA_VTYPE_VALUE, mem(record.value)),
             vu(vtype::RD_KAFKA_VTYPE_KEY, mem(record.key)),
@@ -190,5 +226,20 @@ impl Drop for OutputTopic {
     fn drop(&mut self) {
         // SAFETY: the handle is ours, and its client is still live.
         unsafe { sys::rd_kafka_topic_destroy(self.topic) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_goes_where_it_is_told_by_its_key_if_that_is_nowhere_and_where_the_client_says_if_nothing_is_known() {
+        let by_key = Place::Key.of(Some(b"21"), 8);
+        assert!(by_key.is_some());
+        assert_eq!(Place::like(b"21").of(Some(b"other"), 8), by_key, "one key, one partition");
+        assert_eq!((Place::Modulo(9).of(None, 8), Place::Exactly(7).of(None, 8)), (Some(1), Some(7)));
+        assert_eq!(Place::Exactly(8).of(Some(b"21"), 8), by_key);
+        assert_eq!((Place::Key.of(None, 8), Place::Modulo(9).of(Some(b"21"), 0)), (None, None));
     }
 }

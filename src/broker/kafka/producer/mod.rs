@@ -1,0 +1,216 @@
+//! Publishes answers and says when the broker has acknowledged them.
+//!
+//! Guarantee: [`KafkaProducer::publish`] returns only when the broker has acknowledged (`acks=all`, idempotent) or refused
+//! every record it was given. Payloads are sent from the buffer that they were written into; it is kept until the last
+//! delivery report. Records go to the partition that a Java producer would choose (murmur2 of the key).
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseProducer, Producer as _},
+};
+use tokio::sync::{RwLock, oneshot};
+
+use super::{
+    context::{ClientLog, FatalError, Reach},
+    native::OutputTopic,
+    reports::DeliveryReports,
+};
+use crate::{
+    broker::{Answer, Answers, Chunk},
+    error::WorkerError,
+    metrics::KafkaClient,
+};
+use batch::{Batch, Context};
+use offer::offer;
+
+mod batch;
+mod offer;
+pub mod transaction;
+
+/// How long to wait before records are offered again that did not fit into the client's queue.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// An idempotent producer with a thread that serves its delivery reports.
+pub struct KafkaProducer {
+    client: Arc<BaseProducer<Context>>,
+    topics: Vec<(String, OutputTopic)>,
+    fatal: Arc<FatalError>,
+    /// Held by all who send; alone by those who must send alone.
+    company: RwLock<()>,
+    _reports: DeliveryReports,
+}
+
+impl KafkaProducer {
+    /// A producer for `topics`, the worker's output topics in order; `reach` is what it shares with the consumer.
+    ///
+    /// # Errors
+    /// If the client refuses its configuration.
+    pub fn new(config: &ClientConfig, topics: &[String], reach: Arc<Reach>) -> Result<Self, KafkaError> {
+        let fatal = Arc::new(FatalError::default());
+        let log = ClientLog::new(KafkaClient::Producer, Arc::clone(&fatal), reach);
+        let context = Context { log, partitions: OnceLock::new() };
+        let producer: Arc<BaseProducer<Context>> = Arc::new(config.create_with_context(context)?);
+        let handles = topics
+            .iter()
+            .map(|topic| {
+                Ok((topic.clone(), OutputTopic::new(&producer, topic).map_err(KafkaError::MessageProduction)?))
+            })
+            .collect::<Result<Vec<_>, KafkaError>>()?;
+        // With another partitioner, it is the client that knows.
+        if config.get("partitioner").is_some_and(|partitioner| partitioner.starts_with("murmur2")) {
+            let partitions = handles.iter().map(|(name, topic)| (name.clone(), topic.ask_partitions())).collect();
+            producer.context().partitions.set(partitions).expect("it is set once");
+        }
+        let reports = DeliveryReports::serve(Arc::clone(&producer))
+            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        Ok(Self { client: producer, topics: handles, fatal, company: RwLock::default(), _reports: reports })
+    }
+
+    /// Resolves when the client has failed for good.
+    pub async fn failed(&self) -> WorkerError {
+        self.fatal.wait().await
+    }
+
+    /// Publishes records and waits for the broker's word on each of them. Returns those that are larger than their topics
+    /// allow; everything else was acknowledged.
+    ///
+    /// # Errors
+    /// If a record was neither acknowledged nor refused for its size: its chunk must not be committed.
+    pub async fn publish(&self, chunk: &Chunk, answers: &Arc<Answers>) -> Result<Vec<Answer>, WorkerError> {
+        let refused = {
+            let _company = self.company.read().await;
+            self.hand_over(chunk, answers).await.settled().await?
+        };
+        let too_large = if refused.is_empty() { refused } else { self.halve(chunk, answers, refused).await? };
+        Ok(answers.select(&too_large))
+    }
+
+    /// The broker refuses a batch as a whole if it is larger than a record of its topic may be, however small the records
+    /// are. So what was refused is sent again in halves, with nothing else under way that could join it; what is refused
+    /// alone is too large.
+    pub async fn halve(
+        &self,
+        chunk: &Chunk,
+        answers: &Arc<Answers>,
+        refused: Vec<usize>,
+    ) -> Result<Vec<usize>, WorkerError> {
+        let _alone = self.company.write().await;
+        let mut halves = Halves::new(refused);
+        while let Some(part) = halves.next() {
+            let refused = self.hand_over_some(chunk, answers, &part).await.settled().await?;
+            halves.judge(part, refused);
+        }
+        Ok(halves.alone())
+    }
+
+    /// Hands records to the client, in order, all of them; waits while its queue has no room.
+    pub async fn hand_over<'a>(&'a self, chunk: &Chunk, answers: &Arc<Answers>) -> Sent<'a> {
+        let all: Vec<usize> = (0..answers.entries.len()).collect();
+        self.hand_over_some(chunk, answers, &all).await
+    }
+
+    /// The same for those at `indices`.
+    pub async fn hand_over_some<'a>(&'a self, chunk: &Chunk, answers: &Arc<Answers>, indices: &[usize]) -> Sent<'a> {
+        let (batch, settled) = Batch::new(answers, indices.len());
+        let mut waiting = indices.to_vec();
+        while !waiting.is_empty() {
+            waiting = self.offer(chunk, &batch, &waiting);
+            if !waiting.is_empty() {
+                tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+            }
+        }
+        Sent { producer: self, batch, settled: (!indices.is_empty()).then_some(settled) }
+    }
+
+    /// Offers records to the client; returns those for which its queue has no room yet.
+    fn offer(&self, chunk: &Chunk, batch: &Arc<Batch>, indices: &[usize]) -> Vec<usize> {
+        let entries = &batch.answers.entries;
+        let has_headers = |index: &usize| entries[*index].headers.is_some();
+        let alike = |left: &usize, right: &usize| {
+            entries[*left].topic == entries[*right].topic && has_headers(left) == has_headers(right)
+        };
+        let mut again = Vec::new();
+        for run in indices.chunk_by(alike) {
+            let topic = &self.topics[entries[run[0]].topic].1;
+            for (index, error) in offer(topic, chunk, batch, run, has_headers(&run[0])) {
+                // A partition that is not there any more is chosen anew.
+                if matches!(error, RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::UnknownPartition) {
+                    again.push(index);
+                } else {
+                    drop(batch.settle(Some((index, error))));
+                }
+            }
+        }
+        again
+    }
+}
+
+/// Records that the client has taken.
+pub struct Sent<'a> {
+    producer: &'a KafkaProducer,
+    batch: Arc<Batch>,
+    /// `None` if there are no records.
+    settled: Option<oneshot::Receiver<()>>,
+}
+
+impl Sent<'_> {
+    /// Waits for the broker's word on each of them. Returns the indices of those that are larger than their topics allow, or
+    /// were in a batch that was.
+    ///
+    /// # Errors
+    /// If a record was neither acknowledged nor refused for its size.
+    pub async fn settled(self) -> Result<Vec<usize>, WorkerError> {
+        let Some(settled) = self.settled else { return Ok(Vec::new()) };
+        settled.await.map_err(|_| WorkerError::PartEnded("the Kafka producer"))?;
+        let refused = std::mem::take(&mut *self.batch.refused.lock());
+        match refused.iter().find(|(_, error)| *error != RDKafkaErrorCode::MessageSizeTooLarge) {
+            Some((index, error)) => {
+                let topic = self.producer.topics[self.batch.answers.entries[*index].topic].0.clone();
+                Err(WorkerError::Undelivered { lost: refused.len(), topic, reason: error.to_string() })
+            }
+            None => Ok(refused.into_iter().map(|(index, _)| index).collect()),
+        }
+    }
+}
+
+/// The search for what is refused by itself among records that were refused together.
+pub struct Halves {
+    parts: Vec<Vec<usize>>,
+    alone: Vec<usize>,
+}
+
+impl Halves {
+    /// A search among these.
+    pub fn new(refused: Vec<usize>) -> Self {
+        Self { parts: vec![refused], alone: Vec::new() }
+    }
+
+    /// What is to be tried next, in the order in which it was refused.
+    pub fn next(&mut self) -> Option<Vec<usize>> {
+        let mut part = self.parts.pop()?;
+        if part.len() > 1 {
+            self.parts.push(part.split_off(part.len() / 2));
+        }
+        Some(part)
+    }
+
+    /// What was refused of a part that was tried.
+    pub fn judge(&mut self, part: Vec<usize>, refused: Vec<usize>) {
+        if part.len() == 1 {
+            self.alone.extend(refused);
+        } else if !refused.is_empty() {
+            self.parts.push(refused);
+        }
+    }
+
+    /// What was refused by itself.
+    pub fn alone(self) -> Vec<usize> {
+        self.alone
+    }
+}

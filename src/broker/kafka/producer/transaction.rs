@@ -1,0 +1,128 @@
+//! Transactions: answers, and the offsets of what they answer, become visible together or not at all.
+//!
+//! Every call is bounded: a client that has lost its coordinator may otherwise wait for ever. What cannot be done within the
+//! bound ends the worker; its successor finds the transaction aborted, the offsets where they were, and answers again.
+//!
+//! The calls block: they belong on a thread of their own.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::ConsumerGroupMetadata,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::Producer as _,
+};
+
+use super::KafkaProducer;
+use crate::error::WorkerError;
+
+/// How long one call of the client waits before the bound is looked at again.
+const ONE_CALL: Duration = Duration::from_secs(5);
+
+/// Why a transaction did not come to its end.
+#[derive(Debug)]
+pub enum Setback {
+    /// It must be aborted; what it held can be sent again.
+    Abort(String),
+    /// The worker must end.
+    Fatal(WorkerError),
+}
+
+/// An offset to commit, in a partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position<'a> {
+    /// The topic's name.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// The offset after the last record that is answered.
+    pub offset: i64,
+}
+
+impl KafkaProducer {
+    /// Introduces the producer to its coordinator, which ends what a predecessor of the same `transactional.id` left open.
+    /// Blocks until it answers, or for `patience`.
+    ///
+    /// # Errors
+    /// If the coordinator refuses, or does not answer in time.
+    pub fn init_transactions(&self, patience: Duration) -> Result<(), WorkerError> {
+        within(patience, |wait| self.client.init_transactions(wait)).map_err(|setback| match setback {
+            Setback::Abort(reason) => WorkerError::Transaction { call: "begin with transactions", reason },
+            Setback::Fatal(error) => error,
+        })
+    }
+
+    /// Opens a transaction: what is handed over from here on belongs to it.
+    ///
+    /// # Errors
+    /// If one is open already, or the producer has been fenced.
+    pub fn begin(&self) -> Result<(), WorkerError> {
+        self.client.begin_transaction().map_err(|error| failure("begin a transaction", &error))
+    }
+
+    /// Commits the open transaction together with `positions` of the group that `member` belongs to.
+    ///
+    /// # Errors
+    /// `Abort` if the transaction must be aborted, for example since the group has shared out its partitions anew.
+    pub fn commit(
+        &self,
+        positions: &[Position<'_>],
+        member: &ConsumerGroupMetadata,
+        patience: Duration,
+    ) -> Result<(), Setback> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for Position { topic, partition, offset } in positions {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
+                .map_err(|error| Setback::Fatal(failure("name offsets", &error)))?;
+        }
+        within(patience, |wait| self.client.send_offsets_to_transaction(&list, member, wait))?;
+        within(patience, |wait| self.client.commit_transaction(wait))
+    }
+
+    /// Aborts the open transaction: nothing of it will ever be seen.
+    ///
+    /// # Errors
+    /// If the coordinator does not answer in time, or the producer has been fenced.
+    pub fn abort(&self, patience: Duration) -> Result<(), WorkerError> {
+        within(patience, |wait| self.client.abort_transaction(wait)).map_err(|setback| match setback {
+            Setback::Abort(reason) => WorkerError::Transaction { call: "abort a transaction", reason },
+            Setback::Fatal(error) => error,
+        })
+    }
+}
+
+/// Repeats a call for as long as the client says that this may help.
+fn within(patience: Duration, call: impl Fn(Duration) -> Result<(), KafkaError>) -> Result<(), Setback> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Err(error) = call(left.min(ONE_CALL)) else { return Ok(()) };
+        let KafkaError::Transaction(reason) = &error else {
+            return Err(Setback::Fatal(failure("go on", &error)));
+        };
+        if reason.is_fatal() {
+            return Err(Setback::Fatal(failure("go on", &error)));
+        }
+        if reason.txn_requires_abort() {
+            return Err(Setback::Abort(reason.string()));
+        }
+        if !reason.is_retriable() || Instant::now() >= deadline {
+            let reason = reason.string();
+            return Err(Setback::Fatal(WorkerError::Transaction { call: "go on", reason }));
+        }
+    }
+}
+
+fn failure(call: &'static str, error: &KafkaError) -> WorkerError {
+    match error {
+        KafkaError::Transaction(reason) if is_fenced(reason.code()) => WorkerError::Fenced(reason.string()),
+        KafkaError::Transaction(reason) => WorkerError::Transaction { call, reason: reason.string() },
+        other => WorkerError::Transaction { call, reason: other.to_string() },
+    }
+}
+
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
+    matches!(code, Fenced | ProducerFenced | InvalidProducerEpoch)
+}

@@ -1,0 +1,162 @@
+//! Those whose answers are on their way: what they are told if those are too large, and their figures when they have arrived.
+//!
+//! A result that is larger than its topic allows gives way to `RESPONSE_TOO_LARGE`; an error keeps its code, and its message is
+//! cut. What is still too large then (a request's headers may be) goes without the request's headers and with the shortest
+//! message. Only an id that does not fit by itself leaves its caller without an answer, which is an error in the log.
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use super::{answered::Origin, now};
+use crate::{
+    broker::{Answer, Answers, kafka::outbox::Redress},
+    codec::{Refused, encode::Caller},
+    error::{ErrorCode, RequestError},
+    metrics::Stage,
+    request::Group,
+};
+
+/// Characters that an error's message keeps: enough for a sentence without what it quotes.
+const SHORT: usize = 200;
+
+/// What is said when even a short sentence, with the request's headers, was too much.
+const SHORTEST: &str = "too large to be told";
+
+/// Answers that are published together, as their callers see them.
+pub(super) struct Lot {
+    pub origin: Origin,
+    pub told: Vec<Told>,
+}
+
+/// Callers of one pipeline.
+pub(super) struct Told {
+    /// Index of the pipeline.
+    pipeline: usize,
+    /// Each with the error that it is told, if it is one.
+    callers: Vec<(Caller, Option<RequestError>)>,
+    /// The rows of those who get results.
+    rows: u64,
+    /// Results that were too large.
+    replaced: AtomicU64,
+}
+
+impl Told {
+    /// The callers of groups.
+    pub fn of_groups(pipeline: usize, groups: Vec<Group>) -> Self {
+        let rows = groups.iter().filter(|group| !group.is_lost()).map(|group| group.rows() as u64).sum();
+        let mut callers = Vec::with_capacity(groups.iter().map(|group| group.requests.len()).sum());
+        let requests = groups.into_iter().flat_map(|group| group.requests);
+        callers.extend(requests.map(|request| (Caller::from(&request), request.failure)));
+        Self { pipeline, callers, rows, replaced: AtomicU64::new(0) }
+    }
+
+    /// The callers of what could not be decoded.
+    pub fn of_refused(pipeline: usize, refused: Vec<Refused>) -> Self {
+        let callers = refused.into_iter().map(|refused| (Caller::from(&refused), Some(refused.error))).collect();
+        Self { pipeline, callers, rows: 0, replaced: AtomicU64::new(0) }
+    }
+}
+
+impl Lot {
+    /// The answers have arrived, so long after they were sent.
+    pub fn count(&self, took: Duration) {
+        let now = now();
+        for Told { pipeline, callers, rows, replaced } in &self.told {
+            let metrics = &self.origin.worker.pipelines[*pipeline].metrics;
+            let mut results = 0;
+            for (_, error) in callers {
+                match error {
+                    None => results += 1,
+                    Some(error) => metrics.answered(Some(error.code()), 1),
+                }
+            }
+            let replaced = replaced.load(Ordering::Relaxed);
+            metrics.answered(None, results - replaced);
+            metrics.answered(Some(ErrorCode::ResponseTooLarge), replaced);
+            metrics.rows(*rows);
+            metrics.stage(Stage::Publish, took);
+            let timestamps = callers.iter().map(|(caller, _)| self.origin.chunk.message(caller.message).timestamp);
+            metrics.latencies(now, timestamps);
+        }
+    }
+
+    /// What is told to the callers of one pipeline whose answers are too large.
+    fn tell(&self, told: &Told, too_large: &[Answer], attempt: usize, answers: Answers) -> Answers {
+        let pipeline = &self.origin.worker.pipelines[told.pipeline];
+        let is_letter = |record: &&Answer| Some(record.topic) == pipeline.outlet.dead_letters;
+        let messages: HashSet<_> =
+            too_large.iter().filter(|record| !is_letter(record)).map(|record| record.message).collect();
+        let unheard = told.callers.iter().filter(|(caller, _)| messages.contains(&caller.message));
+        if attempt > LAST_ATTEMPT {
+            let (pipeline, lost) = (&pipeline.name, unheard.count());
+            if lost > 0 {
+                tracing::error!(
+                    pipeline,
+                    lost,
+                    "the ids of requests are larger than the result topic allows: no answer is possible"
+                );
+            }
+            return answers;
+        }
+        let mut encoder = self.origin.encoder(answers, told.pipeline);
+        for (caller, error) in unheard {
+            let mut error = shortened(error.as_ref());
+            let mut caller = *caller;
+            if attempt == LAST_ATTEMPT {
+                caller.has_headers = false;
+                error = RequestError::new(error.code(), SHORTEST);
+            } else if error.code() == ErrorCode::ResponseTooLarge {
+                told.replaced.fetch_add(1, Ordering::Relaxed);
+            }
+            encoder.error(caller, &error);
+        }
+        encoder.finish()
+    }
+}
+
+/// There is nothing shorter after this one.
+const LAST_ATTEMPT: usize = 1;
+
+impl Redress for Lot {
+    fn instead_of(&self, too_large: &[Answer], attempt: usize) -> Answers {
+        let pipelines = &self.origin.worker.pipelines;
+        let is_letter = |record: &Answer| {
+            self.told.iter().any(|told| pipelines[told.pipeline].outlet.dead_letters == Some(record.topic))
+        };
+        if attempt == 0 && too_large.iter().any(is_letter) {
+            tracing::warn!("a dead letter is larger than its topic allows and is dropped");
+        }
+        let answers = Answers::with_room(too_large.len());
+        self.told.iter().fold(answers, |answers, told| self.tell(told, too_large, attempt, answers))
+    }
+}
+
+/// What is told in the place of a result, or of an error.
+fn shortened(error: Option<&RequestError>) -> RequestError {
+    let Some(error) = error else {
+        let why = "the answer is larger than the result topic allows; ask for fewer rows or outputs";
+        return RequestError::new(ErrorCode::ResponseTooLarge, why);
+    };
+    match error.message().char_indices().nth(SHORT) {
+        Some((end, _)) => RequestError::new(error.code(), format!("{}…", &error.message()[..end])),
+        None => error.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters_and_keeps_its_code() {
+        let long = RequestError::new(ErrorCode::InvalidInput, "ü".repeat(SHORT + 1));
+        let short = shortened(Some(&long));
+        assert_eq!((short.code(), short.message()), (ErrorCode::InvalidInput, &*format!("{}…", "ü".repeat(SHORT))));
+        let fits = RequestError::new(ErrorCode::Internal, "ü".repeat(SHORT));
+        assert_eq!(shortened(Some(&fits)).message(), fits.message());
+        assert_eq!(shortened(None).code(), ErrorCode::ResponseTooLarge);
+    }
+}
