@@ -16,7 +16,7 @@ use crate::{
     broker::{
         Source,
         kafka::producer::{
-            Halves, Sent,
+            Halves, KafkaProducer, Sent,
             transaction::{Position, Setback},
         },
     },
@@ -28,6 +28,9 @@ const FULL: f64 = 0.4;
 
 /// How long to wait before a transaction that was aborted is begun again, the first time; later ones wait longer.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How much longer a call of the client may take than it was told.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The longest such wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -126,8 +129,7 @@ impl<'a> Round<'a> {
         gathering: Option<&mut Gathering>,
     ) -> Result<Attempt, WorkerError> {
         let shared = self.shared;
-        let producer = &shared.producer;
-        producer.begin()?;
+        shared.producer.begin()?;
         let mut owned = Vec::new();
         let mut sent = Vec::new();
         for finished in &mut self.chunks {
@@ -154,13 +156,13 @@ impl<'a> Round<'a> {
         }
         let reason = match failure {
             Some(reason) => reason,
-            None => match self.commit(options, &owned) {
+            None => match self.commit(options, &owned).await {
                 Ok(()) => return Ok(Attempt::Committed),
                 Err(Setback::Abort(reason)) => reason,
                 Err(Setback::Fatal(error)) => return Err(error),
             },
         };
-        producer.abort(options.patience)?;
+        abort(shared, options).await?;
         Ok(Attempt::Aborted { reason, too_large })
     }
 
@@ -180,7 +182,7 @@ impl<'a> Round<'a> {
     }
 
     /// Commits what was published while `owned` was ours.
-    fn commit(&self, options: TransactionOptions, owned: &[Vec<(Source, i64)>]) -> Result<(), Setback> {
+    async fn commit(&self, options: TransactionOptions, owned: &[Vec<(Source, i64)>]) -> Result<(), Setback> {
         let gone = || Setback::Abort("this worker has left its group".to_owned());
         // The membership first: if a partition goes after the look at it, the broker knows this one for an old one.
         let member = self.shared.membership.get().and_then(|membership| membership()).ok_or_else(gone)?;
@@ -190,18 +192,42 @@ impl<'a> Round<'a> {
         // Chunks stand in their order: the last offset of a partition is the one that counts.
         let offsets: BTreeMap<Source, i64> = owned.iter().flatten().copied().collect();
         let position = |(source, offset): (&Source, &i64)| Position {
-            topic: &self.shared.options.topics[source.topic],
+            topic: self.shared.options.topics[source.topic].clone(),
             partition: source.partition,
             offset: *offset,
         };
         let positions: Vec<_> = offsets.iter().map(position).collect();
-        self.shared.producer.commit(&positions, &member, options.patience)
+        let commit = move |producer: &KafkaProducer| producer.commit(&positions, &member, options.patience);
+        bounded(self.shared, options, "commit a transaction", commit).await.map_err(Setback::Fatal)?
     }
 }
 
 /// The part of what may be in flight that these hold.
 fn share(chunks: &[Finished]) -> f64 {
     chunks.iter().map(|finished| finished.turn.share()).sum()
+}
+
+async fn abort(shared: &Shared, options: TransactionOptions) -> Result<(), WorkerError> {
+    let abort = move |producer: &KafkaProducer| producer.abort(options.patience);
+    bounded(shared, options, "abort a transaction", abort).await?
+}
+
+/// Makes a call of the client on a thread of its own, which is left behind if the call does not come back.
+async fn bounded<T: Send + 'static>(
+    shared: &Shared,
+    options: TransactionOptions,
+    call: &'static str,
+    make: impl FnOnce(&KafkaProducer) -> T + Send + 'static,
+) -> Result<T, WorkerError> {
+    let producer = Arc::clone(&shared.producer);
+    let made = tokio::task::spawn_blocking(move || make(&producer));
+    match tokio::time::timeout(options.patience + GRACE, made).await {
+        Ok(made) => made.map_err(|_| WorkerError::PartEnded("a call of the Kafka client")),
+        Err(_) => {
+            let reason = format!("the broker, or the client, did not answer within {:?}", options.patience);
+            Err(WorkerError::Transaction { call, reason })
+        }
+    }
 }
 
 async fn hand_over<'p>(shared: &'p Shared, finished: &mut Finished) -> Sent<'p> {
@@ -224,7 +250,7 @@ async fn replace(
     while let Some(part) = halves.next() {
         shared.producer.begin()?;
         let refused = shared.producer.hand_over_some(chunk, answers, &part).await.settled().await;
-        shared.producer.abort(options.patience)?;
+        abort(shared, options).await?;
         halves.judge(part, refused?);
     }
     let too_large = halves.alone();

@@ -51,7 +51,7 @@ pub struct Rounds {
 
 /// What the thread and its surroundings share.
 pub(super) struct Shared {
-    pub producer: KafkaProducer,
+    pub producer: Arc<KafkaProducer>,
     pub options: RoundsOptions,
     pub membership: OnceLock<Membership>,
     pub metrics: TransactionMetrics,
@@ -79,10 +79,16 @@ impl Rounds {
         let (inbox, words) = mpsc::unbounded_channel();
         let fatal = FatalError::default();
         let metrics = TransactionMetrics::new();
-        let shared = Arc::new(Shared { producer, options, membership: OnceLock::new(), metrics, fatal });
+        let shared =
+            Arc::new(Shared { producer: Arc::new(producer), options, membership: OnceLock::new(), metrics, fatal });
         let clock = runtime::Builder::new_current_thread().enable_time().build()?;
         let gathering = Gathering { words, waiting: BTreeMap::new(), shared: Arc::clone(&shared) };
-        thread::Builder::new().name("publisher".to_owned()).spawn(move || clock.block_on(gathering.run()))?;
+        let run = move || {
+            clock.block_on(gathering.run());
+            // A call of the client that never comes back is not waited for.
+            clock.shutdown_background();
+        };
+        thread::Builder::new().name("publisher".to_owned()).spawn(run)?;
         Ok(Self { inbox, shared })
     }
 

@@ -1,11 +1,13 @@
 //! Transactions: answers, and the offsets of what they answer, become visible together or not at all.
 //!
-//! Every call is bounded: a client that has lost its coordinator may otherwise wait for ever. What cannot be done within the
-//! bound ends the worker; its successor finds the transaction aborted, the offsets where they were, and answers again.
-//!
-//! The calls block: they belong on a thread of their own.
+//! The calls block, for their patience at the most by their own account: they belong on a thread of their own, and their caller
+//! must not rely on it. In librdkafka 2.12.1 an answer to `send_offsets_to_transaction` that comes too late is dropped, and the
+//! call waits for ever (`rd_kafka_txn_handle_TxnOffsetCommit`, the case of `__OUTDATED`).
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -17,8 +19,8 @@ use rdkafka::{
 use super::KafkaProducer;
 use crate::error::WorkerError;
 
-/// How long one call of the client waits before the bound is looked at again.
-const ONE_CALL: Duration = Duration::from_secs(5);
+/// How long to wait before a call that the client could not begin with is made again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a transaction did not come to its end.
 #[derive(Debug)]
@@ -31,9 +33,9 @@ pub enum Setback {
 
 /// An offset to commit, in a partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position<'a> {
+pub struct Position {
     /// The topic's name.
-    pub topic: &'a str,
+    pub topic: String,
     /// The partition.
     pub partition: i32,
     /// The offset after the last record that is answered.
@@ -67,7 +69,7 @@ impl KafkaProducer {
     /// `Abort` if the transaction must be aborted, for example since the group has shared out its partitions anew.
     pub fn commit(
         &self,
-        positions: &[Position<'_>],
+        positions: &[Position],
         member: &ConsumerGroupMetadata,
         patience: Duration,
     ) -> Result<(), Setback> {
@@ -92,25 +94,24 @@ impl KafkaProducer {
     }
 }
 
-/// Repeats a call for as long as the client says that this may help.
+/// Makes a call, and again for as long as the client says that this may help. A call that has run out of time is not gone on
+/// with: if the coordinator answers the first attempt just when the second one times out, librdkafka takes a commit for an
+/// abort and stops the process (2.12.1, `rd_kafka_txn_endtxn_complete` goes by the name of a call that is over).
 fn within(patience: Duration, call: impl Fn(Duration) -> Result<(), KafkaError>) -> Result<(), Setback> {
     let deadline = Instant::now() + patience;
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Err(error) = call(left.min(ONE_CALL)) else { return Ok(()) };
+        let Err(error) = call(patience) else { return Ok(()) };
         let KafkaError::Transaction(reason) = &error else {
             return Err(Setback::Fatal(failure("go on", &error)));
         };
-        if reason.is_fatal() {
-            return Err(Setback::Fatal(failure("go on", &error)));
-        }
         if reason.txn_requires_abort() {
             return Err(Setback::Abort(reason.string()));
         }
-        if !reason.is_retriable() || Instant::now() >= deadline {
-            let reason = reason.string();
-            return Err(Setback::Fatal(WorkerError::Transaction { call: "go on", reason }));
+        let is_over = reason.code() == RDKafkaErrorCode::OperationTimedOut || Instant::now() >= deadline;
+        if reason.is_fatal() || !reason.is_retriable() || is_over {
+            return Err(Setback::Fatal(failure("bring a transaction to its end", &error)));
         }
+        thread::sleep(PAUSE);
     }
 }
 
