@@ -31,6 +31,8 @@ mod metrics;
 mod models;
 #[path = "journey/notifications.rs"]
 mod notifications;
+#[path = "journey/ordering.rs"]
+mod ordering;
 #[path = "journey/outage.rs"]
 mod outage;
 #[path = "journey/pipelines.rs"]
