@@ -16,6 +16,10 @@ use super::workload::{Work, Workload};
 pub enum Contestant {
     /// The worker.
     Modelmill,
+    /// The worker with `delivery: exactly_once`.
+    ExactlyOnce,
+    /// The worker with `ordering: partition`.
+    InOrder,
     /// A flat program without any product: `floor/`.
     Floor,
     /// A loop that gives every record back: what Kafka's client alone costs.
@@ -46,6 +50,8 @@ impl Contestant {
     pub fn name(self) -> &'static str {
         match self {
             Self::Modelmill => "modelmill",
+            Self::ExactlyOnce => "exactly once",
+            Self::InOrder => "in order",
             Self::Floor => "floor",
             Self::Echo => "echo",
             Self::Python => "Python",
@@ -60,6 +66,8 @@ impl Contestant {
         match (self, beside_jvm) {
             (Self::Jvm | Self::Streams, _) => (0.6, 1.0),
             (_, true) => (0.1, 0.5),
+            // What the last transaction holds is not there for readers when the process is ended.
+            (Self::ExactlyOnce, false) => (0.2, 0.9),
             (_, false) => (0.2, 1.0),
         }
     }
@@ -77,7 +85,12 @@ impl Contestant {
     pub fn start(self, post: &Post, workload: &Workload) -> Running {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = match self {
-            Self::Modelmill => modelmill(folder.path(), post, workload),
+            Self::Modelmill => modelmill(folder.path(), post, workload, ""),
+            Self::ExactlyOnce => {
+                let server = format!("{}\ndelivery: exactly_once", post.server);
+                modelmill(folder.path(), &Post { server, ..post.clone() }, workload, "")
+            }
+            Self::InOrder => modelmill(folder.path(), post, workload, ", ordering: partition"),
             Self::Floor => itself("floor", post, workload),
             Self::Echo => itself("echo", post, workload),
             Self::Python => rival("python", post, workload),
@@ -93,8 +106,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The worker, with the defaults of its configuration.
-fn modelmill(folder: &Path, post: &Post, workload: &Workload) -> Command {
+/// The worker, with the defaults of its configuration but for what `post` says, and more about the pipeline's `output`.
+fn modelmill(folder: &Path, post: &Post, workload: &Workload, output: &str) -> Command {
     let name = workload.model_name();
     let Post { brokers, group, kafka, .. } = post;
     let server = format!(
@@ -107,7 +120,7 @@ fn modelmill(folder: &Path, post: &Post, workload: &Workload) -> Command {
     fs::create_dir(&pipelines).unwrap();
     for (index, requests) in post.requests.iter().enumerate() {
         let pipeline = format!(
-            "name: bench-{index}\ninput: {{topics: [{requests}]}}\noutput: {{topic: {}}}\ntimeout: 24h\nsteps: [{{predict: {{model: {name}}}}}]\n",
+            "name: bench-{index}\ninput: {{topics: [{requests}]}}\noutput: {{topic: {}{output}}}\ntimeout: 24h\nsteps: [{{predict: {{model: {name}}}}}]\n",
             post.results
         );
         fs::write(pipelines.join(format!("{index}.yaml")), pipeline).unwrap();
