@@ -37,6 +37,8 @@ mod ordering;
 mod outage;
 #[path = "journey/pipelines.rs"]
 mod pipelines;
+#[path = "journey/publishing.rs"]
+mod publishing;
 #[path = "support/s3.rs"]
 mod s3;
 #[path = "journey/scale.rs"]
