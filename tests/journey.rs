@@ -41,6 +41,8 @@ mod s3;
 mod scale;
 #[path = "journey/sizes.rs"]
 mod sizes;
+#[path = "journey/stand_in.rs"]
+mod stand_in;
 #[path = "journey/start.rs"]
 mod start;
 #[path = "journey/store_faults.rs"]
