@@ -35,6 +35,11 @@ mod notifications;
 mod outage;
 #[path = "journey/pipelines.rs"]
 mod pipelines;
+#[allow(dead_code, reason = "the chaos harness, whose it is, uses more of it")]
+#[path = "chaos/random.rs"]
+mod random;
+#[path = "journey/registered.rs"]
+mod registered;
 #[path = "support/s3.rs"]
 mod s3;
 #[path = "journey/scale.rs"]

@@ -6,7 +6,8 @@ use modelmill::broker::kafka::client::read_all;
 use serde_json::{Value, json};
 
 use crate::{
-    bucket::{Bucket, IRIS, original, told, wait_for_reason},
+    bucket::{Bucket, IRIS, told, wait_for_reason},
+    faults::noise,
     support::{Ask, Rig, json, kafka, wait_for},
     traffic::{Traffic, said},
 };
@@ -107,16 +108,17 @@ fn nothing_stands_in_for_a_version_that_was_asked_for_by_its_number() {
 fn a_start_beside_an_upload_whose_bytes_are_wrong_serves_the_version_before_from_the_bucket() {
     let Some(bucket) = Bucket::new("corrupt-start") else { return };
     bucket.push(1);
-    bucket.push(2);
-    let mut bytes = original("model.onnx");
-    bytes[100] ^= 1;
-    bucket.put("iris/2/model.onnx", bytes);
+    // Bytes that version 1 has could be had from there.
+    let (draft, sound) = (bucket.draft("2"), noise(1000));
+    fs::write(draft.join("weights.bin"), &sound).unwrap();
+    bucket.push_folder(&draft, 2);
+    bucket.put("iris/2/weights.bin", vec![0; sound.len()]);
     let traffic = Traffic::start(bucket.lane());
     let worker = bucket.rig.worker();
     traffic.comes_to("1");
     wait_for_reason(&worker, 2, "is not what manifest.json says");
     traffic.goes_on_with("1");
-    bucket.put("iris/2/model.onnx", original("model.onnx"));
+    bucket.put("iris/2/weights.bin", sound);
     traffic.comes_to("2");
     assert_eq!(traffic.end(&mut [worker]), ["1", "2"]);
 }
