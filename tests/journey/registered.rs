@@ -102,6 +102,15 @@ fn answered(answer: &Record) -> (String, Value) {
     (who.to_owned(), label.map(|label| label["data"].clone()).unwrap_or_default())
 }
 
+/// Ends a look when the test ends, also when it fails.
+struct EndOf<'a>(&'a AtomicBool);
+
+impl Drop for EndOf<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Looks at the admin endpoint until it is told to stop: the most models that were in memory together.
 fn most_resident(worker: &Worker, stop: &AtomicBool) -> usize {
     let mut most = 0;
@@ -171,6 +180,7 @@ fn of_a_thousand_models_twenty_fit_in_memory_and_every_request_is_answered_by_th
     let (mut zipf, mut asked, stop) = (Zipf::new(), BTreeSet::new(), AtomicBool::new(false));
     let most = thread::scope(|scope| {
         let eye = scope.spawn(|| most_resident(&worker, &stop));
+        let end = EndOf(&stop);
         for round in 0..ROUNDS {
             let drawn = (0..ROUND).map(|number| (format!("{round} {number}"), zipf.draw()));
             let drawn: HashMap<_, _> = drawn.collect();
@@ -185,7 +195,7 @@ fn of_a_thousand_models_twenty_fit_in_memory_and_every_request_is_answered_by_th
             }
             asked.extend(drawn.into_values());
         }
-        stop.store(true, Ordering::Release);
+        drop(end);
         eye.join().expect("the admin endpoint answers all the time")
     });
     worker.stop();
