@@ -315,7 +315,7 @@ fn a_start_with_an_empty_cache_on_a_disk_too_small_for_the_newest_fetches_the_ve
 fn a_start_makes_no_room_of_the_version_before_for_one_that_cannot_come() {
     let Some(bucket) = Bucket::new("bounded-start") else { return };
     bucket.configure(|models| models["cache"]["max_size"] = json!("1KiB"));
-    bucket.push(1);
+    bucket.push_folder(&draft(&bucket, 1, 2000), 1);
     let traffic = Traffic::start(bucket.lane());
     let mut worker = bucket.rig.worker();
     traffic.comes_to("1");
@@ -326,7 +326,7 @@ fn a_start_makes_no_room_of_the_version_before_for_one_that_cannot_come() {
     worker.wait_until_ready();
     stands_in(&worker, "File too large");
     traffic.goes_on_with("1");
-    assert_eq!(downloads(&bucket, "iris/1/model.onnx"), 0, "it lay in the cache all the time");
+    assert_eq!(downloads(&bucket, "iris/1/weights.bin"), 0, "it lay in the cache all the time");
     lift_the_bound(&worker);
     traffic.comes_to("2");
     assert_eq!(traffic.end(&mut [worker]), ["1", "2"]);

@@ -179,9 +179,10 @@ impl Kept {
         }
     }
 
-    /// What serves beside a new version: the one that clients know.
+    /// What serves beside a new version: the one that clients know. What only stands in says nothing about the versions for
+    /// which it does: they are judged as by a worker that has just started.
     pub fn known(&self) -> Option<Arc<Servable>> {
-        let latest = self.latest()?;
-        self.versions[&latest].serving.as_ref().map(|serving| Arc::clone(&serving.servable))
+        let latest = self.versions.get(&self.latest()?).filter(|version| version.is_known)?;
+        latest.serving.as_ref().map(|serving| Arc::clone(&serving.servable))
     }
 }

@@ -68,6 +68,8 @@ pub struct Version {
     pub aspired: bool,
     /// Whether it should be served as long as those fail that should.
     pub stands_in: bool,
+    /// Whether it should have been served at some time for its own sake: clients may rely on what it takes and gives.
+    pub is_known: bool,
     /// What is served.
     pub serving: Option<Serving>,
     /// The fingerprint of the content that has passed all checks: it may leave memory and come back.
@@ -89,6 +91,7 @@ impl Version {
             content,
             aspired: true,
             stands_in: false,
+            is_known: true,
             serving: None,
             passed: None,
             is_loading: false,
@@ -102,7 +105,7 @@ impl Version {
 
     /// A version that is there in case that others fail.
     pub fn older(content: Arc<Content>) -> Self {
-        Self { aspired: false, ..Self::new(content) }
+        Self { aspired: false, is_known: false, ..Self::new(content) }
     }
 
     /// It should serve this content from now on; or else nothing, but for this `older` one while others fail. A fault of
@@ -110,6 +113,7 @@ impl Version {
     /// uploaded again, under the manifest that it had.
     pub fn aspire(&mut self, content: Option<Arc<Content>>, older: Option<&Arc<Content>>) {
         self.aspired = content.is_some();
+        self.is_known |= self.aspired;
         let Some(content) = content.or_else(|| older.cloned()) else { return };
         self.content = content;
         self.failure = self.failure.take().filter(|failure| is_same_upload(&failure.content, &self.content));

@@ -144,6 +144,26 @@ fn what_stands_in_becomes_the_latest_without_another_load_when_the_newest_is_del
 }
 
 #[test]
+fn the_newest_is_judged_beside_what_clients_know_and_not_beside_what_stands_in() {
+    let mut stage = stage(MemoryOptions::default());
+    let known = |stage: &Stage| {
+        let jobs = stage.script.jobs.lock();
+        let [job] = &jobs[..] else { panic!("one load is under way") };
+        job.known.as_ref().map(|known| known.id.to_string())
+    };
+    stage.look_with(&["iris/2"], &["iris/1"]);
+    stage.end(Err("no store"));
+    stage.end(Ok(10));
+    stage.later(Duration::from_secs(60));
+    assert_eq!((stage.loading(), known(&stage)), (vec!["iris/2".to_owned()], None));
+    stage.end(Err("no store"));
+    // From here on version 1 is what should be there.
+    stage.look(&["iris/1"]);
+    stage.look_with(&["iris/2"], &["iris/1"]);
+    assert_eq!((stage.loading(), known(&stage)), (vec!["iris/2".to_owned()], Some("iris/1".to_owned())));
+}
+
+#[test]
 fn the_newest_is_not_tried_again_before_what_stands_in_is_there() {
     let mut stage = stage(MemoryOptions { budget: Some(15), idle_timeout: None });
     stage.look_with(&["iris/2"], &["iris/1"]);
