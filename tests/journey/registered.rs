@@ -26,7 +26,7 @@ const WEIGHTS: u64 = 16 << 20;
 
 /// Requests under way together, and how often.
 const ROUND: usize = 150;
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 7;
 /// Of each round, for models that are not there.
 const STRANGERS: [&str; 3] = ["m-1001", "m-0000", "nobody"];
 
