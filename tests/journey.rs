@@ -39,12 +39,19 @@ mod outage;
 mod pipelines;
 #[path = "journey/publishing.rs"]
 mod publishing;
+#[allow(dead_code, reason = "the chaos harness, whose it is, uses more of it")]
+#[path = "chaos/random.rs"]
+mod random;
+#[path = "journey/registered.rs"]
+mod registered;
 #[path = "support/s3.rs"]
 mod s3;
 #[path = "journey/scale.rs"]
 mod scale;
 #[path = "journey/sizes.rs"]
 mod sizes;
+#[path = "journey/stand_in.rs"]
+mod stand_in;
 #[path = "journey/start.rs"]
 mod start;
 #[path = "journey/store_faults.rs"]

@@ -8,7 +8,7 @@ use crate::{
     config::{ModelsConfig, PipelineConfig, Served, VersionPolicy},
     model::{
         keeper::Wanted,
-        policy::{self, Pins, aspired},
+        policy::{self, Pins, aspired, older},
         source::{Model, Repository, Shortfall},
     },
     steps::predict::{ModelSelector, Selector, VersionSelector},
@@ -75,6 +75,7 @@ impl Chooser {
         let shortfalls: BTreeMap<u64, Shortfall> = hoped.into_iter().filter_map(short).collect();
         Wanted {
             contents: chosen.iter().filter_map(content).collect(),
+            older: older(&policy, &available, &chosen).iter().filter_map(content).collect(),
             labels: model.labels.clone(),
             shortfalls,
             problem: model.problem.clone(),

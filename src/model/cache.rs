@@ -131,6 +131,12 @@ impl Cache {
         Err(CacheError::Contended { directory: self.layout.root().to_owned() })
     }
 
+    /// A version that is there as a whole, without the store; `None` if something of it is missing, or cannot be read now.
+    pub fn at_hand(&self, content: &Content) -> Option<CachedVersion> {
+        let wanted = self.wanted(content).ok()?;
+        self.find(&wanted).ok()?
+    }
+
     /// Whether a version is there as a whole, so that to fetch it would need no store. It is not used by that.
     pub fn holds(&self, content: &Content) -> bool {
         let Ok(wanted) = self.wanted(content) else { return false };

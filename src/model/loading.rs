@@ -176,7 +176,7 @@ impl Shared {
 
     fn try_to_bring(&self, job: &Job) -> Result<Brought, Trouble> {
         let Content { id, .. } = &*job.content;
-        let (folder, cached) = self.fetch(&job.content).map_err(Trouble::Refused)?;
+        let Fetched { folder, cached, spared: _spared } = self.fetch(job).map_err(Trouble::Refused)?;
         let _turn = if job.content.size() > LARGE { self.large.lock() } else { self.small.lock() };
         let alone = self.opening.fetch_add(1, Ordering::AcqRel) == 0;
         let before = process::resident();
@@ -194,21 +194,30 @@ impl Shared {
         }
     }
 
-    fn fetch(&self, content: &Content) -> Result<(PathBuf, Option<CachedVersion>), Refusal> {
+    fn fetch(&self, job: &Job) -> Result<Fetched, Refusal> {
+        let content = &job.content;
         match &self.files {
             Files::InPlace(root) => {
                 let ServableId { name, version } = &content.id;
-                Ok((root.join(&**name).join(version.to_string()), None))
+                let folder = root.join(&**name).join(version.to_string());
+                Ok(Fetched { folder, cached: None, spared: None })
             }
             Files::Cached(cache, store) => {
-                let fetched = cache.fetch(&**store, content, &mut |_, _| true);
+                // What would stand in for it makes no room for it.
+                let mut spared = job.older.iter().find_map(|older| cache.at_hand(older));
+                let fetch = || cache.fetch(&**store, content, &mut |_, _| true);
+                let fetched = fetch().or_else(|error| match error {
+                    // Unless that is all that it takes; the cache removes nothing in vain.
+                    CacheError::Full { .. } if spared.take().is_some() => fetch(),
+                    error => Err(error),
+                });
                 let cached = fetched.map_err(|error| match error {
                     CacheError::Outside(_) => lasting(error.to_string()),
                     _ => passing(error.to_string()),
                 })?;
                 let fetched = cached.fetched();
                 tracing::debug!(model = %content.id, fetched, "files of the version are there");
-                Ok((cached.folder().to_owned(), Some(cached)))
+                Ok(Fetched { folder: cached.folder().to_owned(), cached: Some(cached), spared })
             }
         }
     }
@@ -245,6 +254,14 @@ impl Trouble {
             }
         }
     }
+}
+
+/// Where a version's files are.
+struct Fetched {
+    folder: PathBuf,
+    cached: Option<CachedVersion>,
+    /// The version that stands in if this one fails its checks: it stays on the disk until then.
+    spared: Option<CachedVersion>,
 }
 
 struct Brought {

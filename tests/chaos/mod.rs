@@ -155,20 +155,13 @@ fn configure(options: &Options, folder: &Path, cluster: &Cluster, topics: &Topic
         let server = json!({
             "kafka": {"brokers": brokers, "group": GROUP, "properties": properties},
             "delivery": options.delivery.name(),
-            "models": with_fallback(models),
+            "models": models,
             "limits": {"in_flight_messages": IN_FLIGHT, "chunk_messages": 100},
             "admin": {"listen": "127.0.0.1:0"},
             "shutdown_timeout": format!("{}s", SHUTDOWN.as_secs()),
         });
         fs::write(Fleet::server_file(folder, worker), server.to_string()).expect("the folder of the run is ours");
     }
-}
-
-/// A worker that starts while there is no room for the newest version serves the one before.
-fn with_fallback(models: &Value) -> Value {
-    let mut models = models.clone();
-    models["versions"] = json!({"latest": 2});
-    models
 }
 
 fn group_properties(options: &Options, worker: usize) -> Value {

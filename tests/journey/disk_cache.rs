@@ -17,7 +17,7 @@ use modelmill::codec::manifest::Manifest;
 use serde_json::json;
 
 use crate::{
-    bucket::{Bucket, wait_for_reason},
+    bucket::{Bucket, told, wait_for_reason},
     faults::Fault,
     support::Worker,
     traffic::Traffic,
@@ -218,11 +218,8 @@ fn on_a_full_disk_what_serves_goes_on_and_the_new_version_comes_with_room() {
     assert_eq!(traffic.end(&mut [worker]), ["1", "2"]);
 }
 
-#[test]
-fn at_a_bound_on_the_size_of_files_what_serves_goes_on_until_the_bound_is_raised() {
-    let Some(bucket) = Bucket::new("bounded") else { return };
-    bucket.push(1);
-    let traffic = Traffic::start(bucket.lane());
+/// A worker that can write no file of more than a mebibyte.
+fn bounded(bucket: &Bucket) -> Worker {
     let mut command = bucket.rig.command();
     // SAFETY: both calls may be made between fork and exec, and take nothing but what stands here.
     unsafe {
@@ -236,15 +233,101 @@ fn at_a_bound_on_the_size_of_files_what_serves_goes_on_until_the_bound_is_raised
             }
         });
     }
-    let worker = Worker::start(command);
-    traffic.comes_to("1");
-    bucket.push_folder(&draft(&bucket, 2, 4 << 20), 2);
-    wait_for_reason(&worker, 2, "File too large");
-    traffic.goes_on_with("1");
+    Worker::start(command)
+}
+
+fn lift_the_bound(worker: &Worker) {
     let bound = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the process is ours and runs; the old bound is not asked for.
     let raised = unsafe { libc::prlimit(worker.id(), libc::RLIMIT_FSIZE, &raw const bound, std::ptr::null_mut()) };
     assert_eq!(raised, 0, "{}", io::Error::last_os_error());
+}
+
+#[test]
+fn at_a_bound_on_the_size_of_files_what_serves_goes_on_until_the_bound_is_raised() {
+    let Some(bucket) = Bucket::new("bounded") else { return };
+    bucket.push(1);
+    let traffic = Traffic::start(bucket.lane());
+    let worker = bounded(&bucket);
+    traffic.comes_to("1");
+    bucket.push_folder(&draft(&bucket, 2, 4 << 20), 2);
+    wait_for_reason(&worker, 2, "File too large");
+    traffic.goes_on_with("1");
+    lift_the_bound(&worker);
+    traffic.comes_to("2");
+    assert_eq!(traffic.end(&mut [worker]), ["1", "2"]);
+}
+
+/// Waits until version 1 serves although version 2 should, and the admin endpoint says why that does not.
+fn stands_in(worker: &Worker, why: &str) {
+    wait_for_reason(worker, 2, why);
+    worker.wait_until_served("iris", "1");
+    assert_eq!(told(worker, 2).unwrap().0, "UNAVAILABLE");
+}
+
+const FULL: &str = "is full, and nothing is left to remove but what is in use: give it more space";
+
+#[test]
+fn a_start_on_a_full_disk_serves_the_version_in_the_cache_until_there_is_room_for_the_newest() {
+    let Some(bucket) = Bucket::new("full-start") else { return };
+    let Some(disk) = SmallDisk::mount(bucket.cache(), "1m") else { return };
+    bucket.push(1);
+    let traffic = Traffic::start(bucket.lane());
+    let mut worker = bucket.rig.worker();
+    traffic.comes_to("1");
+    worker.stop();
+    bucket.push_folder(&draft(&bucket, 2, 4 << 20), 2);
+    bucket.proxy.take_requests();
+    // At the second start, what came of version 2 has taken all that was free.
+    for _ in 0..2 {
+        worker = bucket.rig.worker();
+        stands_in(&worker, FULL);
+        traffic.goes_on_with("1");
+        assert_eq!(worker.lines_with("this older version stands in").len(), 1, "{:#?}", worker.log());
+        assert_eq!(worker.lines_with("cannot be served;").len(), 1, "it is told once: {:#?}", worker.log());
+        worker.stop();
+    }
+    worker = bucket.rig.worker();
+    stands_in(&worker, FULL);
+    assert_eq!(downloads(&bucket, "iris/1/model.onnx"), 0, "it lay in the cache all the time");
+    disk.grow("32m");
+    traffic.comes_to("2");
+    traffic.goes_on_with("2");
+    assert_eq!(traffic.end(&mut [worker]), ["1", "2"]);
+}
+
+#[test]
+fn a_start_with_an_empty_cache_on_a_disk_too_small_for_the_newest_fetches_the_version_before() {
+    let Some(bucket) = Bucket::new("small-start") else { return };
+    let Some(disk) = SmallDisk::mount(bucket.cache(), "1m") else { return };
+    bucket.push_folder(&draft(&bucket, 1, 500_000), 1);
+    bucket.push_folder(&draft(&bucket, 2, 4 << 20), 2);
+    let traffic = Traffic::start(bucket.lane());
+    let worker = bucket.rig.worker();
+    stands_in(&worker, FULL);
+    traffic.goes_on_with("1");
+    disk.grow("32m");
+    traffic.comes_to("2");
+    assert_eq!(traffic.end(&mut [worker]), ["1", "2"]);
+}
+
+#[test]
+fn a_start_makes_no_room_of_the_version_before_for_one_that_cannot_come() {
+    let Some(bucket) = Bucket::new("bounded-start") else { return };
+    bucket.configure(|models| models["cache"]["max_size"] = json!("1KiB"));
+    bucket.push_folder(&draft(&bucket, 1, 2000), 1);
+    let traffic = Traffic::start(bucket.lane());
+    let mut worker = bucket.rig.worker();
+    traffic.comes_to("1");
+    worker.stop();
+    bucket.push_folder(&draft(&bucket, 2, 4 << 20), 2);
+    bucket.proxy.take_requests();
+    let worker = bounded(&bucket);
+    worker.wait_until_ready();
+    stands_in(&worker, "File too large");
+    traffic.goes_on_with("1");
+    assert_eq!(downloads(&bucket, "iris/1/weights.bin"), 0, "it lay in the cache all the time");
+    lift_the_bound(&worker);
     traffic.comes_to("2");
     assert_eq!(traffic.end(&mut [worker]), ["1", "2"]);
 }

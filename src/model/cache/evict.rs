@@ -1,16 +1,17 @@
 //! What is removed from a cache: versions that nobody uses, for room, and what fetches have left behind.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{self, DirEntry},
     io,
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use super::{
     Cache, CacheError,
+    fetch::discard,
     layout::{Wanted, size_of},
     link::files_of,
     lock::Lock,
@@ -45,15 +46,68 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes the version that was used longest ago; whether there was one that nobody uses.
-    pub(super) fn free_one(&self, wanted: &[Wanted<'_>]) -> Result<bool, CacheError> {
+    /// On a full disk, removes a part of another version that nobody fetches now, else the version that was used longest ago;
+    /// whether there was one that nobody uses. Nothing goes unless all of that together makes room for `need` bytes: what
+    /// would be removed in vain may be what some model falls back to.
+    pub(super) fn free_one(&self, need: u64, wanted: &[Wanted<'_>]) -> Result<bool, CacheError> {
         let _admission = self.admission()?;
-        for digest in self.by_last_use().map_err(self.failed())? {
-            if self.evict(&digest, wanted).map_err(self.failed())?.is_some() {
+        let free = || {
+            let (parts, versions) = (self.idle_parts(wanted)?, self.by_last_use()?);
+            let in_parts: u64 = parts.iter().filter_map(|(part, _)| size_of(part)).sum();
+            if in_parts + self.freed_by(&versions, wanted)? < need {
+                return Ok(false);
+            }
+            if let Some((part, lock)) = parts.into_iter().next() {
+                discard(&part);
+                lock.remove();
                 return Ok(true);
             }
+            for digest in versions {
+                if self.evict(&digest, wanted)?.is_some() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        free().map_err(self.failed())
+    }
+
+    /// The parts that nobody fetches now and that are none of `wanted`, each with the right to it.
+    fn idle_parts(&self, wanted: &[Wanted<'_>]) -> io::Result<Vec<(PathBuf, Lock)>> {
+        let mut idle = Vec::new();
+        for part in entries(&self.layout.parts())? {
+            let identity = part.file_name().into_string().unwrap_or_default();
+            if identity.contains('.') || wanted.iter().any(|file| file.identity == identity) {
+                continue;
+            }
+            if let Some(lock) = Lock::try_exclusive(&self.layout.part_lock(&identity))? {
+                idle.push((part.path(), lock));
+            }
         }
-        Ok(false)
+        Ok(idle)
+    }
+
+    /// Bytes that are free once those of `versions` are gone that nobody uses.
+    fn freed_by(&self, versions: &[String], wanted: &[Wanted<'_>]) -> io::Result<u64> {
+        let mut links: HashMap<String, u64> = HashMap::new();
+        for digest in versions {
+            if let Some(_unused) = Lock::try_exclusive(&self.layout.in_use(digest))? {
+                for file in files_of(&self.layout.version(digest)) {
+                    *links.entry(file.sha256).or_default() += 1;
+                }
+            }
+        }
+        let needed = contents(wanted);
+        let mut freed = 0;
+        for (sha256, links) in links.iter().filter(|(sha256, _)| !needed.contains(sha256.as_str())) {
+            // Beside those of versions, a content has the link by which it is found.
+            if let Ok(metadata) = self.layout.blob(sha256).metadata()
+                && metadata.nlink() == links + 1
+            {
+                freed += metadata.len();
+            }
+        }
+        Ok(freed)
     }
 
     /// Removes what nobody needs, if no fetch is under way that may need it: blobs that no version links to (but for those of

@@ -40,10 +40,7 @@ pub struct Fetch<'a, 'p> {
 impl Fetch<'_, '_> {
     /// Brings what is missing and fills in every sha256. The bytes that came.
     pub fn files(&mut self, wanted: &mut [Wanted<'_>]) -> Result<u64, CacheError> {
-        let missing = wanted.iter().filter(|file| !self.is_there(file));
-        let part_of = |file: &Wanted<'_>| size_of(&self.cache.layout.part(&file.identity)).unwrap_or(0);
-        let need = missing.map(|file| file.object.size.saturating_sub(part_of(file))).sum();
-        self.cache.make_room(need, wanted)?;
+        self.cache.make_room(self.needs(wanted), wanted)?;
         let mut fetched = 0;
         for index in 0..wanted.len() {
             if !self.is_there(&wanted[index]) {
@@ -52,6 +49,13 @@ impl Fetch<'_, '_> {
             self.ready += wanted[index].object.size;
         }
         Ok(fetched)
+    }
+
+    /// Bytes that are missing.
+    fn needs(&self, wanted: &[Wanted<'_>]) -> u64 {
+        let missing = wanted.iter().filter(|file| !self.is_there(file));
+        let part_of = |file: &Wanted<'_>| size_of(&self.cache.layout.part(&file.identity)).unwrap_or(0);
+        missing.map(|file| file.object.size.saturating_sub(part_of(file))).sum()
     }
 
     fn is_there(&self, file: &Wanted<'_>) -> bool {
@@ -103,7 +107,7 @@ impl Fetch<'_, '_> {
             match self.store.download(object, part, &mut progress) {
                 Ok(()) => break,
                 Err(StoreError::Io { source, .. }) if is_full(&source) => {
-                    if !self.cache.free_one(wanted)? {
+                    if !self.cache.free_one(self.needs(wanted), wanted)? {
                         return Err(self.cache.failed()(source));
                     }
                 }
@@ -164,7 +168,7 @@ pub fn hash(path: &Path, progress: &mut dyn FnMut() -> bool) -> io::Result<Optio
 }
 
 /// Removes a part and what the store keeps beside it.
-fn discard(part: &Path) {
+pub fn discard(part: &Path) {
     // What stays is removed as a leftover.
     drop(fs::remove_file(part));
     let mut label = part.as_os_str().to_owned();

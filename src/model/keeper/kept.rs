@@ -1,4 +1,5 @@
-//! The versions of one model together: which of them is the latest, what labels mean, and which may go.
+//! The versions of one model together: which of them is the latest, what labels mean, which may go, and which one stands in
+//! while all fail that should be there.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,8 +12,9 @@ use crate::{
     codec::labels::Labels,
     model::{
         catalog::{CatalogModel, Entry},
+        policy::{self, Fate},
         servable::Servable,
-        source::Shortfall,
+        source::{Content, Shortfall},
     },
 };
 
@@ -23,6 +25,8 @@ const UNLOADED: &str = "an operator has unloaded it; POST /v2/repository/models/
 #[derive(Default)]
 pub struct Kept {
     pub versions: BTreeMap<u64, Version>,
+    /// Versions before those that should be served, one of which stands in while all of those fail.
+    older: BTreeMap<u64, Arc<Content>>,
     /// What its `labels.yaml` says.
     wanted_labels: Labels,
     /// What labels mean at present: a label moves on once its new version has passed.
@@ -38,10 +42,14 @@ pub struct Kept {
 impl Kept {
     /// What the repository says it should be; `None` if there is nothing of it any more.
     pub fn aspire(&mut self, wanted: Option<Wanted>) {
-        let Wanted { contents, labels, shortfalls, problem } = wanted.unwrap_or_default();
-        let mut contents: BTreeMap<_, _> = contents.into_iter().map(|content| (content.id.version, content)).collect();
+        let Wanted { contents, older, labels, shortfalls, problem } = wanted.unwrap_or_default();
+        let by_number = |contents: Vec<Arc<Content>>| -> BTreeMap<_, _> {
+            contents.into_iter().map(|content| (content.id.version, content)).collect()
+        };
+        let mut contents = by_number(contents);
+        self.older = by_number(older);
         for (number, version) in &mut self.versions {
-            version.aspire(contents.remove(number));
+            version.aspire(contents.remove(number), self.older.get(number));
         }
         self.versions.extend(contents.into_iter().map(|(number, content)| (number, Version::new(content))));
         (self.wanted_labels, self.shortfalls, self.problem) = (labels, shortfalls, problem);
@@ -50,6 +58,7 @@ impl Kept {
     /// Takes out what is no longer needed, for its leases to run out: what should not be there any more, once all that
     /// should be is good. Until then it is what requests fall back to, be it in memory or not.
     pub fn settle(&mut self) -> Vec<Serving> {
+        self.stand_in();
         let mut leaving = Vec::new();
         let is_settled = self.versions.values().filter(|version| version.aspired).all(Version::is_good);
         for version in self.versions.values_mut() {
@@ -57,10 +66,50 @@ impl Kept {
                 leaving.extend(version.unload());
             }
         }
-        let falls_back = |version: &Version| !is_settled && (version.serving.is_some() || version.is_good());
-        self.versions.retain(|_, version| version.aspired || version.is_loading() || falls_back(version));
+        // An older one that failed is remembered, so that it waits for its turn to be tried again.
+        let falls_back = |number: &u64, version: &Version| match version.fate() {
+            Fate::Good => true,
+            Fate::Open => version.stands_in,
+            Fate::Failed(_) => self.older.contains_key(number),
+        };
+        self.versions.retain(|number, version| {
+            version.aspired || version.is_loading() || (!is_settled && falls_back(number, version))
+        });
         self.move_labels();
         leaving
+    }
+
+    /// Says which version stands in for those that should be there, if all of them fail.
+    fn stand_in(&mut self) {
+        let aspired = self.versions.values().filter(|version| version.aspired).map(Version::fate);
+        let held = self.versions.iter().filter(|(number, version)| {
+            !version.aspired && (version.fate() == Fate::Good || self.older.contains_key(number))
+        });
+        let fresh = self.older.keys().filter(|number| !self.versions.contains_key(number));
+        let older = held.map(|(number, version)| (*number, version.fate()));
+        let chosen = policy::stand_in(aspired, older.chain(fresh.map(|number| (*number, Fate::Open))));
+        if let Some((number, content)) = chosen.and_then(|number| self.older.get_key_value(&number)) {
+            self.versions.entry(*number).or_insert_with(|| Version::older(Arc::clone(content)));
+        }
+        for (number, version) in &mut self.versions {
+            let stands_in = chosen == Some(*number);
+            if stands_in && !version.stands_in && version.fate() == Fate::Open {
+                tracing::warn!(model = %version.content.id, "this older version stands in: none that should be there can be served");
+            }
+            version.stands_in = stands_in;
+        }
+    }
+
+    /// Whether a version that is due may be loaded beside what is being loaded of this model: one that failed is not tried
+    /// again before another one stands in for it, since the disk or memory may have room for one of them alone.
+    pub fn has_turn(&self, version: u64) -> bool {
+        let comes = |other: &Version| other.stands_in && other.is_loading();
+        !(self.versions.get(&version).is_some_and(Version::has_failed) && self.versions.values().any(comes))
+    }
+
+    /// The versions that may stand in for one of this model, the nearest first.
+    pub fn older_than(&self, version: u64) -> Vec<Arc<Content>> {
+        self.older.range(..version).rev().map(|(_, content)| Arc::clone(content)).collect()
     }
 
     /// Whether nothing is left of it.
@@ -89,7 +138,7 @@ impl Kept {
 
     /// The version that serves requests which name none: the highest that should be there and is good; else the highest
     /// that still serves; else one that should be there and is worth waiting for; else one that was there before and can
-    /// come back; else one that says why there is none.
+    /// come back; else one that is on its way to stand in; else one that says why there is none.
     fn latest(&self) -> Option<u64> {
         let highest = |is: &dyn Fn(&Version) -> bool| {
             self.versions.iter().rev().find_map(|(number, version)| is(version).then_some(*number))
@@ -98,6 +147,8 @@ impl Kept {
             .or_else(|| highest(&|version| version.serving.is_some()))
             .or_else(|| highest(&|version| version.aspired && !version.has_failed()))
             .or_else(|| highest(&Version::is_good))
+            .or_else(|| highest(&|version| version.stands_in && !version.has_failed()))
+            .or_else(|| highest(&|version| version.aspired))
             .or_else(|| highest(&|_| true))
     }
 
@@ -128,9 +179,10 @@ impl Kept {
         }
     }
 
-    /// What serves beside a new version: the one that clients know.
+    /// What serves beside a new version: the one that clients know. What only stands in says nothing about the versions for
+    /// which it does: they are judged as by a worker that has just started.
     pub fn known(&self) -> Option<Arc<Servable>> {
-        let latest = self.latest()?;
-        self.versions[&latest].serving.as_ref().map(|serving| Arc::clone(&serving.servable))
+        let latest = self.versions.get(&self.latest()?).filter(|version| version.is_known)?;
+        latest.serving.as_ref().map(|serving| Arc::clone(&serving.servable))
     }
 }

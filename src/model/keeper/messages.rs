@@ -20,6 +20,8 @@ use crate::{
 pub struct Wanted {
     /// The versions that should be in service, in full.
     pub contents: Vec<Arc<Content>>,
+    /// Versions before those, ascending: while none of those can serve, one of these stands in.
+    pub older: Vec<Arc<Content>>,
     /// What labels should mean.
     pub labels: Labels,
     /// Newer versions that are not there in full.
@@ -55,6 +57,8 @@ pub struct Job {
     pub content: Arc<Content>,
     /// The version that clients know, which the new one must fit.
     pub known: Option<Arc<Servable>>,
+    /// The versions before it that may stand in for it if it fails, the nearest first.
+    pub older: Vec<Arc<Content>>,
 }
 
 /// What became of a load.

@@ -6,7 +6,7 @@
 //! load begins next, and who leaves memory for it, is said in [`room`].
 //!
 //! Guarantees: a version that serves goes on until another one that should be there has passed its checks, whatever fails
-//! meanwhile; a model that somebody uses stays in memory; an empty or failing look at the repository is never taken for a
+//! meanwhile; where none serves because all that should have failed, the nearest older one that works stands in; a model that somebody uses stays in memory; an empty or failing look at the repository is never taken for a
 //! wish to unload.
 
 use std::{
@@ -200,7 +200,7 @@ impl Keeper {
         };
         model.unloaded = unloaded;
         if !unloaded {
-            model.versions.values_mut().filter(|version| version.aspired).for_each(|version| version.load_now(now));
+            model.versions.values_mut().for_each(|version| version.load_now(now));
         }
         self.settle(name);
         Ok(())

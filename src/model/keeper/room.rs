@@ -58,7 +58,9 @@ impl Keeper {
                 return;
             }
             let is_last = self.loading + 1 == slots && slots > 1;
-            if is_last && (due.large || due.demanded.is_none()) {
+            // What began a moment ago may be what it waits for.
+            let has_turn = self.models.get(&due.id.name).is_some_and(|model| model.has_turn(due.id.version));
+            if !has_turn || (is_last && (due.large || due.demanded.is_none())) {
                 continue;
             }
             if self.has_room(&due, used, now) {
@@ -105,13 +107,13 @@ impl Keeper {
 
     fn begin(&mut self, id: &ServableId) {
         let Some(model) = self.models.get_mut(&id.name) else { return };
-        let known = model.known();
+        let (known, older) = (model.known(), model.older_than(id.version));
         let Some(version) = model.versions.get_mut(&id.version) else { return };
         version.begin();
         let content = Arc::clone(&version.content);
         self.loading += 1;
         self.changed.insert(id.name.clone());
-        self.loader.load(Job { content, known });
+        self.loader.load(Job { content, known, older });
     }
 
     /// Bytes of all models in memory, of those that leave, and of those on their way.

@@ -2,9 +2,10 @@
 //!
 //! What it should serve is its content, and the content's fingerprint says whether what is in memory, what has passed and what
 //! has failed are still of that content. A version that should no longer be served is kept as long as it is what requests
-//! fall back to; [`super::kept`] says when that ends.
+//! fall back to, and one that never should have been may come for that; [`super::kept`] says when it begins and ends.
 
 use std::{
+    cmp::Reverse,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,6 +13,7 @@ use std::{
 use super::status::State;
 use crate::model::{
     catalog::{Demand, Entry},
+    policy::Fate,
     servable::{Servable, ServableId},
     source::Content,
 };
@@ -64,6 +66,10 @@ pub struct Version {
     pub content: Arc<Content>,
     /// Whether it should still be served.
     pub aspired: bool,
+    /// Whether it should be served as long as those fail that should.
+    pub stands_in: bool,
+    /// Whether it should have been served at some time for its own sake: clients may rely on what it takes and gives.
+    pub is_known: bool,
     /// What is served.
     pub serving: Option<Serving>,
     /// The fingerprint of the content that has passed all checks: it may leave memory and come back.
@@ -84,6 +90,8 @@ impl Version {
         Self {
             content,
             aspired: true,
+            stands_in: false,
+            is_known: true,
             serving: None,
             passed: None,
             is_loading: false,
@@ -95,11 +103,18 @@ impl Version {
         }
     }
 
-    /// It should serve this content from now on, or nothing. A fault of another content is forgotten, and so is one of the
-    /// same content whose files have changed: what was damaged has been uploaded again, under the manifest that it had.
-    pub fn aspire(&mut self, content: Option<Arc<Content>>) {
+    /// A version that is there in case that others fail.
+    pub fn older(content: Arc<Content>) -> Self {
+        Self { aspired: false, is_known: false, ..Self::new(content) }
+    }
+
+    /// It should serve this content from now on; or else nothing, but for this `older` one while others fail. A fault of
+    /// another content is forgotten, and so is one of the same content whose files have changed: what was damaged has been
+    /// uploaded again, under the manifest that it had.
+    pub fn aspire(&mut self, content: Option<Arc<Content>>, older: Option<&Arc<Content>>) {
         self.aspired = content.is_some();
-        let Some(content) = content else { return };
+        self.is_known |= self.aspired;
+        let Some(content) = content.or_else(|| older.cloned()) else { return };
         self.content = content;
         self.failure = self.failure.take().filter(|failure| is_same_upload(&failure.content, &self.content));
     }
@@ -126,10 +141,23 @@ impl Version {
         self.is_loading
     }
 
+    /// What has become of it.
+    pub fn fate(&self) -> Fate<Instant> {
+        match &self.failure {
+            _ if self.is_good() || self.serving.is_some() => Fate::Good,
+            Some(failure) => Fate::Failed(Reverse(failure.again)),
+            None => Fate::Open,
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.aspired || self.stands_in
+    }
+
     /// Whether its turn to be loaded has come: its content is not in memory, and somebody waits for it, or it should be
     /// served and never passed, or something older of it is.
     pub fn is_due(&self, now: Instant) -> bool {
-        let wanted = self.demanded.is_some() || (self.aspired && (self.serving.is_some() || !self.has_passed()));
+        let wanted = self.demanded.is_some() || (self.is_wanted() && (self.serving.is_some() || !self.has_passed()));
         wanted
             && !self.is_current()
             && !self.is_loading
@@ -139,14 +167,17 @@ impl Version {
     /// When a failed load is tried again.
     pub fn retry_at(&self) -> Option<Instant> {
         let failure = self.failure.as_ref()?;
-        (self.aspired && !self.is_loading).then_some(failure.again)
+        (self.is_wanted() && !self.is_loading).then_some(failure.again)
     }
 
-    /// An operator wants it in memory, whatever became of it before.
+    /// An operator wants what should be served in memory, whatever became of it before.
     pub fn load_now(&mut self, now: Instant) {
-        if !self.is_current() {
-            self.failure = None;
-            self.demand = Arc::default();
+        if self.is_current() {
+            return;
+        }
+        self.failure = None;
+        self.demand = Arc::default();
+        if self.aspired {
             self.demanded.get_or_insert(now);
         }
     }

@@ -81,6 +81,73 @@ fn on_a_full_disk_what_nobody_uses_makes_room_and_then_it_is_an_error() {
     fetch(&cache, &store, &store.content("iris", 2)).unwrap();
 }
 
+#[test]
+fn nothing_is_removed_for_a_version_that_would_not_fit_without_it_either() {
+    let (store, folder) = (versions(2), tempfile::tempdir().unwrap());
+    let cache = open(folder.path());
+    for version in 1..=2 {
+        drop(fetch(&cache, &store, &store.content("iris", version)).unwrap());
+    }
+    store.put("iris/3/model.onnx", &[3; 2601]);
+    store.fails(Fault::Full(600));
+    let error = fetch(&cache, &store, &store.content("iris", 3)).unwrap_err();
+    assert!(matches!(error, CacheError::Full { .. }), "{error}");
+    assert!((1..=2).all(|version| cache.holds(&store.content("iris", version))));
+    // Another byte has come, and what is left to come is what the two take.
+    store.fails(Fault::Full(601));
+    drop(fetch(&cache, &store, &store.content("iris", 3)).unwrap());
+    assert!(!cache.holds(&store.content("iris", 1)) && cache.holds(&store.content("iris", 2)), "one was enough");
+}
+
+#[test]
+fn what_two_versions_share_is_room_for_another_only_if_nobody_uses_either() {
+    let (store, folder) = (Shelf::default(), tempfile::tempdir().unwrap());
+    for version in 1..=2 {
+        store.put(&format!("iris/{version}/model.onnx"), &[version; 100]);
+        store.put(&format!("iris/{version}/shared.bin"), &[9; 1000]);
+        store.seal(&format!("iris/{version}"));
+    }
+    store.put("iris/3/model.onnx", &[3; 1200]);
+    let cache = open(folder.path());
+    let used = fetch(&cache, &store, &store.content("iris", 1)).unwrap();
+    drop(fetch(&cache, &store, &store.content("iris", 2)).unwrap());
+    store.fails(Fault::Full(1));
+    assert!(fetch(&cache, &store, &store.content("iris", 3)).is_err());
+    assert!(cache.holds(&store.content("iris", 2)), "it has 100 bytes of its own");
+    drop(used);
+    store.fails(Fault::Full(1));
+    drop(fetch(&cache, &store, &store.content("iris", 3)).unwrap());
+}
+
+#[test]
+fn on_a_full_disk_the_part_of_a_version_that_did_not_fit_makes_room_before_what_is_whole() {
+    let (store, folder) = (versions(3), tempfile::tempdir().unwrap());
+    let cache = open(folder.path());
+    drop(fetch(&cache, &store, &store.content("iris", 1)).unwrap());
+    store.put("iris/4/model.onnx", &[4; 9000]);
+    store.fails(Fault::Full(5000));
+    assert!(fetch(&cache, &store, &store.content("iris", 4)).is_err());
+    store.fails(Fault::Full(500));
+    drop(fetch(&cache, &store, &store.content("iris", 2)).unwrap());
+    assert!((1..=2).all(|version| cache.holds(&store.content("iris", version))));
+    let parts = fs::read_dir(folder.path().join("parts")).unwrap().flatten();
+    let left: u64 = parts.map(|part| part.metadata().unwrap().len()).sum();
+    assert_eq!(left, 0, "nothing is left of the one that did not fit");
+}
+
+#[test]
+fn a_version_at_hand_stays_for_as_long_as_it_is_held_and_costs_no_download() {
+    let (store, folder) = (versions(2), tempfile::tempdir().unwrap());
+    let cache = open_with(folder.path(), 1500);
+    assert!(cache.at_hand(&store.content("iris", 1)).is_none());
+    drop(fetch(&cache, &store, &store.content("iris", 1)).unwrap());
+    store.fetched();
+    let held = cache.at_hand(&store.content("iris", 1)).unwrap();
+    assert_eq!((held.fetched(), store.fetched().0.len()), (0, 0));
+    drop(fetch(&cache, &store, &store.content("iris", 2)).unwrap());
+    assert!(held.folder().join("model.onnx").exists());
+}
+
 /// A file system of so many bytes, where the test may mount one.
 struct SmallDisk(tempfile::TempDir);
 

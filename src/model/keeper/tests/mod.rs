@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod room;
+mod stand_in;
 mod versions;
 
 /// What was begun and ended, for the test to look at.
