@@ -24,8 +24,11 @@ fn loses_its_result_topic(label: &str, delivery: &str) {
     rig.server(|server| {
         server["delivery"] = json!(delivery);
         server["transaction"] = json!({"timeout": "5s"});
-        // A new topic of this name is known by then.
-        server["kafka"]["properties"] = json!({"topic.metadata.refresh.interval.ms": "500"});
+        // How soon it is noticed.
+        server["kafka"]["properties"] = json!({
+            "topic.metadata.refresh.interval.ms": "500",
+            "topic.metadata.propagation.max.ms": "1000",
+        });
     });
     let mut worker = rig.worker();
     lane.send(&asks(0, 50));

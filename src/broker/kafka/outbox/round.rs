@@ -162,8 +162,15 @@ impl<'a> Round<'a> {
                 Err(Setback::Fatal(error)) => return Err(error),
             },
         };
-        abort(shared, options).await?;
-        Ok(Attempt::Aborted { reason, too_large })
+        match abort(shared, options).await {
+            Ok(()) => Ok(Attempt::Aborted { reason, too_large }),
+            // What made it necessary says more than what hinders it.
+            Err(WorkerError::Transaction { reason: why, .. }) => {
+                let reason = format!("{reason}; nor could it be aborted ({why})");
+                Err(WorkerError::Transaction { call: "commit a transaction", reason })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn add<'p>(

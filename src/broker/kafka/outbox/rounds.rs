@@ -25,6 +25,9 @@ use crate::{
     metrics::TransactionMetrics,
 };
 
+/// How long the thread may take to say what a failure of the client means.
+const SECOND_OPINION: Duration = Duration::from_millis(500);
+
 /// How rounds go.
 #[derive(Clone, Debug, Default)]
 pub struct RoundsOptions {
@@ -118,10 +121,13 @@ impl Rounds {
 
     /// Resolves when the client or the thread has failed for good.
     pub async fn failed(&self) -> WorkerError {
-        tokio::select! {
+        let client = tokio::select! {
+            biased;
+            error = self.shared.fatal.wait() => return error,
             error = self.shared.producer.failed() => error,
-            error = self.shared.fatal.wait() => error,
-        }
+        };
+        // The thread is told of it, too, and knows what it was about.
+        tokio::time::timeout(SECOND_OPINION, self.shared.fatal.wait()).await.unwrap_or(client)
     }
 }
 
