@@ -35,12 +35,16 @@ mod notifications;
 mod outage;
 #[path = "journey/pipelines.rs"]
 mod pipelines;
+#[path = "journey/replies.rs"]
+mod replies;
 #[path = "support/s3.rs"]
 mod s3;
 #[path = "journey/scale.rs"]
 mod scale;
 #[path = "journey/sizes.rs"]
 mod sizes;
+#[path = "journey/spring.rs"]
+mod spring;
 #[path = "journey/start.rs"]
 mod start;
 #[path = "journey/store_faults.rs"]

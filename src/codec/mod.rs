@@ -106,6 +106,18 @@ pub struct Refused {
     pub error: RequestError,
 }
 
+impl Refused {
+    /// A request of `pipeline` that was decoded, has failed, and is refused all the same.
+    ///
+    /// # Panics
+    /// If it has not failed.
+    pub fn from_request(request: Request, pipeline: usize) -> Self {
+        let Request { message, id, has_headers, failure, .. } = request;
+        let error = failure.expect("the caller says that it has failed");
+        Self { message, pipeline, id, has_headers, error }
+    }
+}
+
 /// A chunk as groups of columns.
 #[derive(Debug, Default)]
 pub struct Decoded {

@@ -178,7 +178,6 @@ impl KafkaProducer {
 }
 
 /// Records that the client has taken.
-#[must_use = "what was refused is told by `settled`"]
 pub struct Sent<'a> {
     producer: &'a KafkaProducer,
     batch: Arc<Batch>,
@@ -192,8 +191,8 @@ impl Sent<'_> {
     ///
     /// # Errors
     /// If a record was neither acknowledged nor refused for what it is.
-    pub async fn settled(self) -> Result<Vec<usize>, WorkerError> {
-        let Some(settled) = self.settled else { return Ok(Vec::new()) };
+    pub async fn settled(mut self) -> Result<Vec<usize>, WorkerError> {
+        let Some(settled) = self.settled.take() else { return Ok(Vec::new()) };
         settled.await.map_err(|_| WorkerError::PartEnded("the Kafka producer"))?;
         let refused = std::mem::take(&mut *self.batch.refused.lock());
         match refused.iter().find(|refused| !self.is_for_what_it_is(refused)) {
