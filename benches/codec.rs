@@ -12,7 +12,7 @@ use modelmill::{
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
-        self, Decoded, Format, Intake, Intakes, Routing,
+        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing,
         encode::{Encoder, HeaderPolicy, Model, Outlet},
         envelope::HeaderNames,
     },
@@ -71,6 +71,7 @@ fn intakes() -> Intakes {
         routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
         timeout: None,
         headers: HeaderNames::default(),
+        replies: ReplyRules::default(),
     };
     Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] }
 }

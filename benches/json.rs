@@ -11,7 +11,7 @@ use divan::{Bencher, counter::ItemsCount};
 use modelmill::{
     broker::Message,
     codec::{
-        Draft, Envelope, Format, Groups, Intake, Routing,
+        Draft, Envelope, Format, Groups, Intake, ReplyRules, Routing,
         envelope::HeaderNames,
         json::{self, Writer},
     },
@@ -130,6 +130,7 @@ fn intake() -> Intake {
         routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
         timeout: None,
         headers: HeaderNames::default(),
+        replies: ReplyRules::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that building, the demo and the tests need: system packages, ONNX Runtime, the jars of Apache Kafka, an S3 server.
+# Everything that building, the demo and the tests need: system packages, ONNX Runtime, the jars of Apache Kafka and of a
+# client in Java, an S3 server.
 #
 # Downloads go to .deps/, which git ignores, and are checked by sha256 at every run; what is there already is not fetched
 # again, so that the second run needs no network.
@@ -13,5 +14,6 @@ flock "$lock"
 
 scripts/system-packages.sh
 scripts/fetch-onnxruntime.sh
-scripts/fetch-kafka.sh
+scripts/fetch-jars.sh kafka
+scripts/fetch-jars.sh spring
 scripts/fetch-versitygw.sh

@@ -3,8 +3,10 @@
 # the tests), OpenSSL's program (certificates of the tests), pip (the wheel of ONNX Runtime). Looks for what is needed, not for packages; asks apt only if it is missing.
 set -euo pipefail
 
+# With a compiler: the tests run a Java client from its source.
 java_is_recent() {
     local major
+    command -v javac >/dev/null || return 1
     major=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
     [[ ${major:-0} -ge 17 ]]
 }
@@ -22,7 +24,7 @@ need build-essential eval 'command -v cc && command -v c++ && command -v make'
 need pkg-config command -v pkg-config
 need libssl-dev openssl_is_there
 need openssl command -v openssl
-need default-jre-headless java_is_recent
+need default-jdk-headless java_is_recent
 need maven command -v mvn
 need python3 command -v python3
 # Running pip to see whether it is there would take longer than all the rest.

@@ -11,6 +11,8 @@ use crate::{
     tensor::{Column, Columns, Name},
 };
 
+pub mod allowed;
+
 /// The name of a column that its request did not name (row form of bare arrays, numbers or strings): the pipeline knows the
 /// one name that it can have.
 pub const UNNAMED: &str = "";
@@ -223,19 +225,29 @@ impl Group {
         let (failed, live): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.requests).into_iter().partition(|request| request.failure.is_some());
         if !live.is_empty() {
-            let kept: Vec<_> = live.iter().map(|request| request.rows.clone()).collect();
-            for column in self.columns.iter_mut() {
-                column.tensor = Arc::new(column.tensor.gather(&kept));
-            }
+            self.columns = rows_of(&live, &self.columns);
         }
-        self.requests = live;
-        let mut end = 0;
-        for request in &mut self.requests {
-            let rows = request.rows.len();
-            request.rows = end..end + rows;
-            end += rows;
-        }
+        self.requests = renumbered(live);
         Some(Self { route: Arc::clone(&self.route), columns: Columns::default(), requests: failed })
+    }
+
+    /// Takes requests out, with their rows, as a group of their own. `None` if none of them leaves; a group that all leave
+    /// stays behind empty.
+    pub fn part(&mut self, leaves: impl Fn(&Request) -> bool) -> Option<Self> {
+        let count = self.requests.iter().filter(|request| leaves(request)).count();
+        if count == 0 {
+            return None;
+        }
+        let route = Arc::clone(&self.route);
+        if count == self.requests.len() {
+            let (columns, requests) = (std::mem::take(&mut self.columns), std::mem::take(&mut self.requests));
+            return Some(Self { route, columns, requests });
+        }
+        let (left, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.requests).into_iter().partition(leaves);
+        let columns = rows_of(&left, &self.columns);
+        self.columns = rows_of(&kept, &self.columns);
+        self.requests = renumbered(kept);
+        Some(Self { route, columns, requests: renumbered(left) })
     }
 
     /// Each request as a group of its own, whose columns may then take any shape.
@@ -254,6 +266,24 @@ impl Group {
         };
         requests.into_iter().map(single).collect()
     }
+}
+
+/// The rows of some of a group's requests, one after another.
+fn rows_of(requests: &[Request], columns: &Columns) -> Columns {
+    let rows: Vec<_> = requests.iter().map(|request| request.rows.clone()).collect();
+    let gathered = |column: &Column| Column { tensor: Arc::new(column.tensor.gather(&rows)), ..column.clone() };
+    columns.iter().map(gathered).collect()
+}
+
+/// The requests with their rows counted from 0.
+fn renumbered(mut requests: Vec<Request>) -> Vec<Request> {
+    let mut end = 0;
+    for request in &mut requests {
+        let rows = request.rows.len();
+        request.rows = end..end + rows;
+        end += rows;
+    }
+    requests
 }
 
 #[cfg(test)]
@@ -306,6 +336,28 @@ mod tests {
         let singles = group.split();
         assert_eq!(singles[1].columns.find("x").unwrap().tensor.elements(), &Elements::Int64(vec![6, 7]));
         assert_eq!(singles[1].requests[0].rows, 0..1);
+    }
+
+    #[test]
+    fn requests_part_with_their_rows() {
+        let mut ids = Ids::default();
+        let tensor = Tensor::matrix(2, Elements::Int64((0..8).collect()));
+        let mut group = Group {
+            route: Arc::new(Route { pipeline: 0, models: vec![] }),
+            columns: [Column::new("x", tensor)].into_iter().collect(),
+            requests: vec![request(0, 0..1, &mut ids), request(1, 1..3, &mut ids), request(2, 3..4, &mut ids)],
+        };
+        let read = |group: &Group| {
+            let messages: Vec<_> = group.requests.iter().map(|request| (request.message, request.rows.clone())).collect();
+            (messages, group.columns.find("x").unwrap().tensor.elements().clone())
+        };
+        assert!(group.part(|_| false).is_none());
+        let left = group.part(|request| request.message != 1).unwrap();
+        assert_eq!(read(&left), (vec![(0, 0..1), (2, 1..2)], Elements::Int64(vec![0, 1, 6, 7])));
+        assert_eq!(read(&group), (vec![(1, 0..2)], Elements::Int64(vec![2, 3, 4, 5])));
+        let all = group.part(|_| true).unwrap();
+        assert_eq!(read(&all), (vec![(1, 0..2)], Elements::Int64(vec![2, 3, 4, 5])));
+        assert!(group.requests.is_empty());
     }
 
     #[test]

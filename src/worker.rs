@@ -5,16 +5,21 @@
 //! the worker ends the task with an error, and nothing of the chunk is acknowledged.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Instant, SystemTime},
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, FuturesUnordered},
+};
 
 use crate::{
     broker::{
         Chunk,
         kafka::{outbox::Outbox, ticket::Turn},
+        replies::Replies,
     },
     codec::{self, Decoded, Intakes},
     error::{ErrorCode, RequestError, WorkerError},
@@ -25,11 +30,13 @@ use crate::{
 };
 use answered::{Answered, Origin, Requests};
 pub use pipeline::Pipeline;
+use replies::Sorted;
 use run::run;
 
 mod answered;
 mod lot;
 mod pipeline;
+mod replies;
 mod run;
 
 /// What every chunk needs.
@@ -53,16 +60,35 @@ impl Worker {
     /// # Errors
     /// If an answer could not be published: the chunk must not be committed.
     pub async fn mill(self: &Arc<Self>, chunk: Chunk, turn: &Arc<Turn>) -> Result<(), WorkerError> {
-        let Decoded { ids, groups, refused } = self.decode(&chunk);
-        let origin = Origin { worker: Arc::clone(self), chunk: Arc::new(chunk), ids: Arc::new(ids) };
-        let answered: FuturesUnordered<_> = groups.into_iter().map(|group| self.answer(group)).collect();
-        let refused = Answered::refused(refused);
+        let Decoded { ids, groups, refused, replies } = self.decode(&chunk);
+        let replies = Arc::new(replies);
+        let mut sorted = Sorted { groups, refused };
+        let waiting = self.settle_replies(&replies, &mut sorted);
+        let origin = Origin { worker: Arc::clone(self), chunk: Arc::new(chunk), ids: Arc::new(ids), replies };
+        let refused = Answered::refused(sorted.refused);
+        let answered = self.answers(sorted.groups);
+        let most = answered.len().max(1);
+        let later = pin!(self.later(&origin.replies, waiting));
+        let answered = stream::select(answered, later);
         if self.outbox.takes_whole_chunks() {
-            let all = answered.chain(futures_util::stream::iter(refused)).collect().await;
+            let all = answered.chain(stream::iter(refused)).collect().await;
             origin.publish(all, turn).await
         } else {
-            publish_as_they_come(&origin, answered, refused, turn).await
+            publish_as_they_come(&origin, answered.ready_chunks(most), refused, turn).await
         }
+    }
+
+    /// Takes groups through their pipelines, side by side.
+    fn answers(&self, groups: Vec<Group>) -> FuturesUnordered<impl Future<Output = Answered>> {
+        groups.into_iter().map(|group| self.answer(group)).collect()
+    }
+
+    /// Answers those who must wait for a look at the topics that they want their answers on.
+    fn later(&self, replies: &Replies, waiting: Option<Sorted>) -> impl Stream<Item = Answered> {
+        let settled = stream::iter(waiting).then(|waiting| self.wait_for_replies(replies, waiting));
+        settled.flat_map(|Sorted { groups, refused }| {
+            self.answers(groups).chain(stream::iter(Answered::refused(refused)))
+        })
     }
 
     fn decode(&self, chunk: &Chunk) -> Decoded {
@@ -101,12 +127,10 @@ impl Worker {
 /// after it, or at the end: so many models of a chunk are a few large publications and not many small ones.
 async fn publish_as_they_come(
     origin: &Origin,
-    answered: FuturesUnordered<impl Future<Output = Answered>>,
+    mut answered: impl Stream<Item = Vec<Answered>> + Unpin,
     mut ready: Vec<Answered>,
     turn: &Arc<Turn>,
 ) -> Result<(), WorkerError> {
-    let most = answered.len().max(1);
-    let mut answered = answered.ready_chunks(most);
     let mut on_their_way = FuturesUnordered::new();
     let mut is_over = false;
     loop {

@@ -16,7 +16,7 @@ mod path;
 use modelmill::{
     broker::Message,
     codec::{
-        Draft, Envelope, Format, Groups, Intake, Routing,
+        Draft, Envelope, Format, Groups, Intake, ReplyRules, Routing,
         envelope::HeaderNames,
         json::{self, Writer},
     },
@@ -82,6 +82,7 @@ fn decoding(count: usize, body: impl Fn(usize) -> String) -> usize {
         routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
         timeout: None,
         headers: HeaderNames::default(),
+        replies: ReplyRules::default(),
     };
     allocations(|| {
         let (mut ids, mut groups) = (Ids::default(), Groups::default());

@@ -44,6 +44,8 @@ mod publishing;
 mod random;
 #[path = "journey/registered.rs"]
 mod registered;
+#[path = "journey/replies.rs"]
+mod replies;
 #[path = "support/s3.rs"]
 mod s3;
 #[path = "journey/scale.rs"]
@@ -52,6 +54,8 @@ mod scale;
 mod sizes;
 #[path = "journey/stand_in.rs"]
 mod stand_in;
+#[path = "journey/spring.rs"]
+mod spring;
 #[path = "journey/start.rs"]
 mod start;
 #[path = "journey/store_faults.rs"]

@@ -9,12 +9,12 @@ use crate::{
     admin::PipelineStatus,
     broker::Placement,
     codec::{
-        Format, Intake, Intakes, Routing,
+        Format, Intake, Intakes, ReplyRules, Routing,
         encode::{HeaderPolicy, Outlet},
         envelope::HeaderNames,
     },
     config::{self, Codec, Ordering, PipelineConfig},
-    request::{ModelChoice, Route},
+    request::{ModelChoice, Route, allowed::glob_set},
     steps::{
         predict::{self, ModelSelector, Selector, VersionSelector},
         program::segments,
@@ -33,6 +33,7 @@ pub fn intakes(pipelines: &[PipelineConfig], requests: &[String]) -> anyhow::Res
             routing: routing(index, pipeline)?,
             timeout: Some(pipeline.timeout.into()),
             headers: header_names(&pipeline.input.headers),
+            replies: reply_rules(&pipeline.output.reply_topics)?,
         })
     };
     let owner = |topic: &String| {
@@ -94,7 +95,14 @@ fn header_names(names: &config::HeaderNames) -> HeaderNames {
         timeout: vec![names.timeout.clone()],
         request_id: vec![names.request_id.clone()],
         reply_topic: names.reply_topic.clone(),
+        reply_partition: names.reply_partition.clone(),
+        correlation_id: names.correlation_id.clone(),
     }
+}
+
+fn reply_rules(globs: &[String]) -> anyhow::Result<ReplyRules> {
+    let allowed = glob_set(globs).map_err(|problems| anyhow!(problems.join("; ")))?;
+    Ok(ReplyRules { allowed })
 }
 
 fn routing(index: usize, pipeline: &PipelineConfig) -> anyhow::Result<Routing> {

@@ -18,6 +18,8 @@ pub struct HeaderSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copied {
     None,
+    /// Its correlation id alone.
+    CorrelationId,
     /// Those that may stand in an answer: see [`CopyRule`].
     Answer,
     /// All of them: dead letters.
@@ -39,6 +41,8 @@ pub struct AnswerHeaders {
 pub struct CopyRule {
     /// Names of headers that mean something to us, beside those that nobody can rename.
     configured: Vec<String>,
+    /// Names of headers by which a sender knows its answer; they go before all others.
+    correlation_id: Vec<String>,
 }
 
 impl CopyRule {
@@ -57,7 +61,18 @@ impl CopyRule {
 
     /// A rule that leaves these behind, too, in any case.
     pub fn without(configured: Vec<String>) -> Self {
-        Self { configured }
+        Self { configured, ..Self::default() }
+    }
+
+    /// The same, for senders who know their answers by these headers, in any case.
+    #[must_use]
+    pub fn correlating_by(self, correlation_id: Vec<String>) -> Self {
+        Self { correlation_id, ..self }
+    }
+
+    /// Whether a sender knows its answer by a header of this name.
+    pub fn correlates(&self, name: &[u8]) -> bool {
+        self.correlation_id.iter().any(|id| name.eq_ignore_ascii_case(id.as_bytes()))
     }
 
     /// Whether a header of this name stands in the answer.
@@ -65,10 +80,11 @@ impl CopyRule {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         let starts_with =
             |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
-        !(starts_with("content-")
+        let stays = starts_with("content-")
             || starts_with("ce_")
             || Self::NEVER.iter().any(|never| is(never))
-            || self.configured.iter().any(|name| is(name)))
+            || self.configured.iter().any(|name| is(name));
+        !stays || self.correlates(name)
     }
 }
 
@@ -102,6 +118,13 @@ pub struct Answer {
     pub value: Option<Range<usize>>,
     /// Headers, where the answer has any.
     pub headers: Option<AnswerHeaders>,
+}
+
+impl Answer {
+    /// Whether it is no answer but the message itself, kept as a dead letter.
+    pub fn is_dead_letter(&self) -> bool {
+        self.headers.is_some_and(|headers| headers.copied == Copied::All)
+    }
 }
 
 /// Records to publish, written once into one buffer.
@@ -205,5 +228,12 @@ mod tests {
         {
             assert!(rule.copies(name.as_bytes()), "{name}");
         }
+    }
+
+    #[test]
+    fn a_senders_correlation_id_is_copied_whatever_its_name() {
+        let rule = CopyRule::default().correlating_by(vec!["ce_correlation".to_owned()]);
+        assert!(rule.copies(b"CE_Correlation") && rule.correlates(b"CE_Correlation"));
+        assert!(!rule.copies(b"ce_id") && rule.copies(b"tenant") && !rule.correlates(b"tenant"));
     }
 }

@@ -10,6 +10,7 @@ pub mod budget;
 pub mod kafka;
 pub mod memory;
 pub mod offsets;
+pub mod replies;
 
 pub use answers::{Answer, AnswerHeaders, Answers, Copied, CopyRule, HeaderSet, OwnHeaders, Placement};
 

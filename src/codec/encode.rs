@@ -7,7 +7,10 @@ use std::{ops::Range, sync::Arc};
 
 use super::{Refused, json};
 use crate::{
-    broker::{Answer, AnswerHeaders, Answers, Chunk, Copied, CopyRule, HeaderSet, OwnHeaders, Placement},
+    broker::{
+        Answer, AnswerHeaders, Answers, Chunk, Copied, CopyRule, HeaderSet, OwnHeaders, Placement,
+        replies::{Replies, Standing},
+    },
     error::{ErrorCode, RequestError},
     request::{Form, Group, Ids, Request, RequestId},
     tensor::{Column, Name},
@@ -71,12 +74,16 @@ pub struct Model<'a> {
     pub digest: &'a str,
 }
 
+/// Stands among the statuses for headers that state none.
+const NO_STATUS: &str = "";
+
 /// Writes the answers of one group after another.
 pub struct Encoder<'a> {
     chunk: &'a Chunk,
     topics: &'a [(Name, usize)],
     ids: &'a Ids,
     outlet: &'a Outlet,
+    replies: Option<&'a Replies>,
     model: Option<Model<'a>>,
     answers: Answers,
     /// Our headers by the status that they state: index in the answers' sets.
@@ -92,7 +99,13 @@ impl<'a> Encoder<'a> {
         ids: &'a Ids,
         outlet: &'a Outlet,
     ) -> Self {
-        Self { chunk, topics, ids, outlet, model: None, answers, prepared: Vec::new() }
+        Self { chunk, topics, ids, outlet, replies: None, model: None, answers, prepared: Vec::new() }
+    }
+
+    /// With answers that go where their requests want them.
+    #[must_use]
+    pub fn replying(self, replies: &'a Replies) -> Self {
+        Self { replies: (!replies.is_empty()).then_some(replies), ..self }
     }
 
     /// The model that the answers name: the last one that ran, or would have.
@@ -132,7 +145,7 @@ impl<'a> Encoder<'a> {
             HeaderPolicy::Always => true,
             HeaderPolicy::Never => false,
         };
-        let headers = wants_headers.then(|| self.headers("OK", request.has_headers));
+        let headers = wants_headers.then(|| self.headers("OK", request.into()));
         self.push(request.message, key, value, headers);
     }
 
@@ -152,22 +165,51 @@ impl<'a> Encoder<'a> {
         json::write_error(&mut self.answers.buffer, id, error);
         let value = start..self.answers.buffer.len();
         let wants_headers = self.outlet.headers != HeaderPolicy::Never;
-        let headers = wants_headers.then(|| self.headers(error.code().as_str(), caller.has_headers));
+        let headers = wants_headers.then(|| self.headers(error.code().as_str(), caller));
         self.push(caller.message, key, value, headers);
     }
 
     fn push(&mut self, message: usize, key: Range<usize>, value: Range<usize>, headers: Option<AnswerHeaders>) {
-        let Outlet { results: topic, placement, .. } = *self.outlet;
+        let Outlet { results: mut topic, mut placement, .. } = *self.outlet;
+        if let Some(Standing::Granted { topic: theirs, placement: exactly }) =
+            self.replies.map(|replies| replies.standing(message))
+        {
+            topic = theirs;
+            placement = exactly.unwrap_or(placement);
+        }
+        let headers = headers.or_else(|| self.correlation_alone(message));
         let (key, value) = (Some(key), Some(value));
         self.answers.entries.push(Answer { topic, placement, message, key, value, headers });
     }
 
     /// The headers of an answer with this status.
-    fn headers(&mut self, status: &'static str, has_headers: bool) -> AnswerHeaders {
-        let copied = if has_headers { Copied::Answer } else { Copied::None };
+    fn headers(&mut self, status: &'static str, caller: Caller) -> AnswerHeaders {
+        let copied = match caller.has_headers {
+            true => Copied::Answer,
+            false if self.needs_correlation_id(caller.message) => Copied::CorrelationId,
+            false => Copied::None,
+        };
         let found = self.prepared.iter().find(|(prepared, _)| *prepared == status).map(|(_, set)| *set);
         let set = found.unwrap_or_else(|| self.prepare(status));
         AnswerHeaders { copied, set }
+    }
+
+    /// What an answer has where answers have no headers: a reply without its correlation id would be of no use.
+    fn correlation_alone(&mut self, message: usize) -> Option<AnswerHeaders> {
+        if !self.needs_correlation_id(message) {
+            return None;
+        }
+        let found = self.prepared.iter().find(|(prepared, _)| *prepared == NO_STATUS).map(|(_, set)| *set);
+        let set = found.unwrap_or_else(|| {
+            let set = self.headers_in_common(OwnHeaders::new());
+            self.prepared.push((NO_STATUS, set));
+            set
+        });
+        Some(AnswerHeaders { copied: Copied::CorrelationId, set })
+    }
+
+    fn needs_correlation_id(&self, message: usize) -> bool {
+        self.replies.and_then(|replies| replies.wish(message)).is_some_and(|wish| wish.has_correlation_id)
     }
 
     fn prepare(&mut self, status: &'static str) -> usize {
@@ -187,8 +229,8 @@ impl<'a> Encoder<'a> {
         self.answers.headers.len() - 1
     }
 
-    /// The message, byte for byte, with its origin in headers.
-    fn dead_letter(&mut self, index: usize, error: &RequestError) {
+    /// Keeps a message as a dead letter, byte for byte, with its origin in headers.
+    pub fn dead_letter(&mut self, index: usize, error: &RequestError) {
         let Some(topic) = self.outlet.dead_letters else { return };
         let message = self.chunk.message(index);
         let key = message.key.map(|key| self.answers.push_bytes(key));

@@ -17,6 +17,8 @@ pub struct HeaderNames {
     pub timeout: Vec<String>,
     pub request_id: Vec<String>,
     pub reply_topic: Vec<String>,
+    pub reply_partition: Vec<String>,
+    pub correlation_id: Vec<String>,
 }
 
 impl Default for HeaderNames {
@@ -28,15 +30,19 @@ impl Default for HeaderNames {
             timeout: names(&["timeout-ms"]),
             request_id: names(&["x-request-id"]),
             reply_topic: names(&["kafka_replyTopic", "reply-to"]),
+            reply_partition: names(&["kafka_replyPartition"]),
+            correlation_id: names(&["kafka_correlationId", "correlation-id"]),
         }
     }
 }
 
 impl HeaderNames {
-    /// Which headers stand in an answer: not those that are read here, whatever their names, but for the request's id.
+    /// Which headers stand in an answer: not those that are read here, whatever their names, but for the request's id and the
+    /// sender's own.
     pub fn copy_rule(&self) -> CopyRule {
-        let Self { model, version, timeout, request_id: _, reply_topic } = self;
-        CopyRule::without([model, version, timeout, reply_topic].into_iter().flatten().cloned().collect())
+        let Self { model, version, timeout, request_id: _, reply_topic, reply_partition, correlation_id } = self;
+        let left = [model, version, timeout, reply_topic, reply_partition].into_iter().flatten().cloned().collect();
+        CopyRule::without(left).correlating_by(correlation_id.clone())
     }
 }
 
@@ -49,6 +55,8 @@ pub struct Envelope<'a> {
     pub request_id: Option<&'a str>,
     pub timeout: Option<Duration>,
     pub reply_topic: Option<&'a str>,
+    pub reply_partition: Option<&'a [u8]>,
+    pub has_correlation_id: bool,
     /// Whether the record has any headers at all.
     pub has_headers: bool,
     /// All of them, for those that only some pipelines ask for.
@@ -96,6 +104,11 @@ impl<'a> Envelope<'a> {
             self.timeout = Some(Duration::from_millis(millis));
             return Ok(());
         } else {
+            if is(&names.reply_partition) {
+                self.reply_partition = Some(value);
+            } else if is(&names.correlation_id) {
+                self.has_correlation_id = true;
+            }
             return Ok(());
         };
         match from_utf8(value) {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    broker::{Chunk, Message},
+    broker::{Chunk, Message, replies::Replies},
     error::{ErrorCode, RequestError},
     request::{Form, Group, Ids, Options, Request, RequestId, Route},
     tensor::Name,
@@ -22,6 +22,7 @@ use crate::{
 pub use asked::{Asked, Headers, Parameter};
 pub use envelope::Envelope;
 pub use groups::{Announced, Drafted, Groups, Rows};
+pub use reply::ReplyRules;
 
 mod asked;
 pub mod client;
@@ -33,6 +34,7 @@ pub mod json;
 pub mod labels;
 pub mod manifest;
 pub mod notification;
+mod reply;
 
 /// The wire formats; a record's content-type chooses one, else its pipeline's `codec:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +87,8 @@ pub struct Intake {
     pub timeout: Option<Duration>,
     /// The names of the headers that are read.
     pub headers: envelope::HeaderNames,
+    /// Which topics its requests may want their answers on.
+    pub replies: ReplyRules,
 }
 
 /// A request that could not be decoded.
@@ -102,6 +106,18 @@ pub struct Refused {
     pub error: RequestError,
 }
 
+impl Refused {
+    /// A request of `pipeline` that was decoded, has failed, and is refused all the same.
+    ///
+    /// # Panics
+    /// If it has not failed.
+    pub fn from_request(request: Request, pipeline: usize) -> Self {
+        let Request { message, id, has_headers, failure, .. } = request;
+        let error = failure.expect("the caller says that it has failed");
+        Self { message, pipeline, id, has_headers, error }
+    }
+}
+
 /// A chunk as groups of columns.
 #[derive(Debug, Default)]
 pub struct Decoded {
@@ -111,6 +127,8 @@ pub struct Decoded {
     pub groups: Vec<Group>,
     /// Requests that are answered with an error at once.
     pub refused: Vec<Refused>,
+    /// Where requests want their answers, of those that say so.
+    pub replies: Replies,
 }
 
 /// What decoding must know of the worker's pipelines.
@@ -226,7 +244,9 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
         let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
         let ids = &mut decoded.ids;
         let mut draft = Draft { intake, envelope, message, index, topic, ids, groups: &mut groups };
-        if let Err(error) = verdict.and_then(|()| decode_body(&mut draft)) {
+        let replies = &mut decoded.replies;
+        let noted = reply::note(index, &draft.envelope, intake, &intakes.topics, replies);
+        if let Err(error) = verdict.and(noted).and_then(|()| decode_body(&mut draft)) {
             // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
             let id = message.payload.and_then(json::find_id);
             let id = draft.id(id.as_deref());
@@ -239,9 +259,6 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
 
 fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {
     let invalid = |why: String| RequestError::new(ErrorCode::InvalidRequest, why);
-    if let Some(topic) = draft.envelope.reply_topic {
-        return Err(invalid(format!("the reply topic `{topic}` is not on the pipeline's allow-list")));
-    }
     let format = match draft.envelope.content_type {
         None => draft.intake.format,
         Some(content_type) => Format::of_content_type(content_type)
@@ -281,6 +298,7 @@ mod tests {
             routing: Routing::Chosen(Box::new(Faulty)),
             timeout: None,
             headers: envelope::HeaderNames::default(),
+            replies: ReplyRules::default(),
         };
         let intakes = Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] };
         let mut records = MemoryRecords::default();

@@ -8,7 +8,6 @@ use super::problem::{KeyPath, Problem};
 /// The headers that say something about a request. Names are compared without regard to case.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("x-not-built-yet" = ["reply_partition", "correlation_id"]))]
 pub struct HeaderNames {
     /// The header with the request's id, where its body has none.
     pub request_id: String,
@@ -18,9 +17,13 @@ pub struct HeaderNames {
     pub model_version: String,
     /// The header with the time budget in milliseconds, from the record's timestamp on.
     pub timeout: String,
-    /// Headers that ask for the answer on another topic. None may be asked for yet: such a request is answered with
-    /// `INVALID_REQUEST`. Empty: the headers say nothing.
+    /// Headers that ask for the answer on another topic, which `output.reply_topics` must allow. Empty: the headers say
+    /// nothing.
     pub reply_topic: Vec<String>,
+    /// Headers that ask for a partition of that topic: its number in 4 bytes, the highest first, as Spring writes it.
+    pub reply_partition: Vec<String>,
+    /// Headers by which the sender knows its answer: they come back byte for byte under the names they came with.
+    pub correlation_id: Vec<String>,
 }
 
 impl Default for HeaderNames {
@@ -31,6 +34,8 @@ impl Default for HeaderNames {
             model_version: "model-version".to_owned(),
             timeout: "timeout-ms".to_owned(),
             reply_topic: vec!["kafka_replyTopic".to_owned(), "reply-to".to_owned()],
+            reply_partition: vec!["kafka_replyPartition".to_owned()],
+            correlation_id: vec!["kafka_correlationId".to_owned(), "correlation-id".to_owned()],
         }
     }
 }
@@ -53,14 +58,20 @@ impl HeaderNames {
     }
 
     fn names(&self, at: &KeyPath) -> Vec<(KeyPath, &str)> {
-        let reply_topics = self.reply_topic.iter().enumerate();
         let mut names = vec![
             (at.key("request_id"), self.request_id.as_str()),
             (at.key("model_name"), &self.model_name),
             (at.key("model_version"), &self.model_version),
             (at.key("timeout"), &self.timeout),
         ];
-        names.extend(reply_topics.map(|(index, name)| (at.key("reply_topic").index(index), name.as_str())));
+        for (key, several) in [
+            ("reply_topic", &self.reply_topic),
+            ("reply_partition", &self.reply_partition),
+            ("correlation_id", &self.correlation_id),
+        ] {
+            let at = at.key(key);
+            names.extend(several.iter().enumerate().map(|(index, name)| (at.index(index), name.as_str())));
+        }
         names
     }
 }

@@ -8,10 +8,10 @@ use super::{
     problem::{KeyPath, Problem},
     units::HumanDuration,
 };
-use crate::steps::{StepConfig, predict};
-
-/// The longest name of a topic that Kafka takes.
-const TOPIC_LEN: usize = 249;
+use crate::{
+    request::allowed::{TOPIC_NAME_RULE, glob_set, is_topic_name},
+    steps::{StepConfig, predict},
+};
 
 /// What is computed: requests of some topics go through steps, answers go to another topic.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -60,13 +60,17 @@ pub enum Codec {
 /// Where answers go and what they carry.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-not-built-yet" = ["reply_topics"]))]
 pub struct OutputConfig {
     /// The result topic: one answer for each request, success or error, keyed by the request's id.
     pub topic: String,
     /// Where records that cannot be decoded are kept byte for byte, besides their answer. `null`: they are only answered.
     #[serde(default)]
     pub dead_letter_topic: Option<String>,
+    /// Globs of the topics on which requests may ask for their answers (`input.headers.reply_topic`); such an answer goes there
+    /// and not to `topic`. A request that asks for another one is answered with `INVALID_REQUEST` on `topic`. The worker must
+    /// be allowed to describe and write all that the globs match.
+    #[serde(default)]
+    pub reply_topics: Vec<String>,
     /// Which answers carry headers.
     #[serde(default)]
     pub headers: HeaderPolicy,
@@ -98,7 +102,7 @@ pub enum HeaderPolicy {
     Auto,
     /// Every answer.
     Always,
-    /// No answer.
+    /// No answer; one on a reply topic still carries its correlation id.
     Never,
 }
 
@@ -115,6 +119,7 @@ impl PipelineConfig {
         let output = OutputConfig {
             topic: results.into(),
             dead_letter_topic: None,
+            reply_topics: Vec::new(),
             headers: HeaderPolicy::default(),
             ordering: Ordering::default(),
         };
@@ -132,7 +137,7 @@ impl PipelineConfig {
     /// Every rule that the types alone cannot hold.
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if !is_kafka_name(&self.name) {
+        if !is_topic_name(&self.name) {
             let sentence =
                 format!("`{}` is no pipeline name: use letters, digits, `.`, `_` and `-`", self.name.escape_debug());
             problems.push(Problem::new("name", sentence));
@@ -218,36 +223,27 @@ impl OutputConfig {
                 problems.push(Problem::new(path, sentence));
             }
         }
+        if let Err(sentences) = glob_set(&self.reply_topics) {
+            let path = at.key("reply_topics");
+            problems.extend(sentences.into_iter().map(|sentence| Problem::new(path.clone(), sentence)));
+        }
         problems
     }
 }
 
 pub(super) fn topic_problem(topic: &str, path: &KeyPath) -> Option<Problem> {
-    (!is_kafka_name(topic)).then(|| {
+    (!is_topic_name(topic)).then(|| {
         let sentence = format!(
-            "`{}` is no topic name: Kafka takes letters, digits, `.`, `_` and `-`, {TOPIC_LEN} at most",
+            "`{}` is no topic name: {TOPIC_NAME_RULE}",
             topic.escape_debug()
         );
         Problem::new(path.clone(), sentence)
     })
 }
 
-fn is_kafka_name(name: &str) -> bool {
-    let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-    legal && !matches!(name, "" | "." | "..") && name.len() <= TOPIC_LEN
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn topics_are_named_as_kafka_allows() {
-        assert!(is_kafka_name("sentiment.requests-2_b"));
-        for wrong in ["", ".", "..", "a b", "a/b", "^regex", "ä", &"x".repeat(250)] {
-            assert!(!is_kafka_name(wrong), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_step_goes_by_the_name_that_it_has_in_a_file() {

@@ -189,7 +189,7 @@ input:
 output:
   topic: a
   dead_letter_topic: a
-  reply_topics: [checkout.*]
+  reply_topics: [checkout.*, "[", ""]
 steps:
   - lowercase: {column: text}
 ",
@@ -204,7 +204,8 @@ steps:
              a topic of their own",
             "pipeline-0.yaml:7: output.dead_letter_topic: `a` is also among `input.topics`: the pipeline would read \
              what it writes, for ever",
-            "pipeline-0.yaml:8: output.reply_topics: `reply_topics` is not built yet: remove it",
+            "pipeline-0.yaml:8: output.reply_topics: `[` is no glob: unclosed character class; missing ']'",
+            "pipeline-0.yaml:8: output.reply_topics: an empty glob matches nothing: remove it",
             "pipeline-0.yaml:9: steps: has no `predict`: add `- predict: {model: NAME}` where the model is to run",
         ],
     );

@@ -3,13 +3,13 @@
 //! The file's text becomes a [`Selector`] once, when the pipeline is set up; for each request, the program asks it which
 //! model and version are meant and whether the request may have them.
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use globset::GlobSet;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    request::{MODEL_NAME_RULE, VersionChoice, is_model_name},
+    request::{MODEL_NAME_RULE, VersionChoice, allowed::glob_set, is_model_name},
     tensor::Name,
 };
 pub use template::{Part, Source, Template};
@@ -210,29 +210,6 @@ impl Config {
                     text.escape_debug()
                 )
             }),
-        }
-    }
-}
-
-/// One matcher for a list of globs (`churn-*`), or a sentence for each that is none.
-fn glob_set(globs: &[String]) -> Result<GlobSet, Vec<String>> {
-    let mut builder = GlobSetBuilder::new();
-    let mut problems = Vec::new();
-    for glob in globs {
-        match Glob::new(glob) {
-            Ok(_) if glob.is_empty() => problems.push("an empty glob matches nothing: remove it".to_owned()),
-            Ok(glob) => {
-                builder.add(glob);
-            }
-            Err(error) => problems.push(format!("`{glob}` is no glob: {}", error.kind())),
-        }
-    }
-    match builder.build() {
-        Ok(set) if problems.is_empty() => Ok(set),
-        Ok(_) => Err(problems),
-        Err(error) => {
-            problems.push(format!("the globs together are too large: {}", error.kind()));
-            Err(problems)
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     broker::{
         Answers, Chunk,
         kafka::{outbox::Publication, ticket::Turn},
+        replies::Replies,
     },
     codec::{
         Refused,
@@ -41,6 +42,7 @@ pub(super) struct Origin {
     pub worker: Arc<Worker>,
     pub chunk: Arc<Chunk>,
     pub ids: Arc<Ids>,
+    pub replies: Arc<Replies>,
 }
 
 impl Answered {
@@ -118,7 +120,8 @@ impl Origin {
     /// An encoder of answers to requests of this pipeline, which it adds to `answers`.
     pub fn encoder(&self, answers: Answers, pipeline: usize) -> Encoder<'_> {
         let Worker { intakes, pipelines, .. } = &*self.worker;
-        Encoder::new(answers, &self.chunk, &intakes.topics, &self.ids, &pipelines[pipeline].outlet)
+        let outlet = &pipelines[pipeline].outlet;
+        Encoder::new(answers, &self.chunk, &intakes.topics, &self.ids, outlet).replying(&self.replies)
     }
 }
 

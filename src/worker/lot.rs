@@ -1,19 +1,23 @@
-//! Those whose answers are on their way: what they are told if those are too large, and their figures when they have arrived.
+//! Those whose answers are on their way: what they are told if those are refused, and their figures when they have arrived.
 //!
 //! A result that is larger than its topic allows gives way to `RESPONSE_TOO_LARGE`; an error keeps its code, and its message is
 //! cut. What is still too large then (a request's headers may be) goes without the request's headers and with the shortest
-//! message. Only an id that does not fit by itself leaves its caller without an answer, which is an error in the log.
+//! message. An answer that its reply topic does not take (it was deleted meanwhile, or may not be written) gives way to
+//! `INVALID_REQUEST` on the result topic. Only an id that does not fit by itself leaves its caller without an answer, which is an error in the log.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use super::{answered::Origin, now};
+use super::{Pipeline, answered::Origin, now};
 use crate::{
-    broker::{Answer, Answers, kafka::outbox::Redress},
-    codec::{Refused, encode::Caller},
+    broker::{Answer, Answers, kafka::outbox::Redress, replies::Standing},
+    codec::{
+        Refused,
+        encode::{Caller, Encoder},
+    },
     error::{ErrorCode, RequestError},
     metrics::Stage,
     request::Group,
@@ -41,6 +45,8 @@ pub(super) struct Told {
     rows: u64,
     /// Results that were too large.
     replaced: AtomicU64,
+    /// Results that their reply topics did not take.
+    returned: AtomicU64,
 }
 
 impl Told {
@@ -50,13 +56,13 @@ impl Told {
         let mut callers = Vec::with_capacity(groups.iter().map(|group| group.requests.len()).sum());
         let requests = groups.into_iter().flat_map(|group| group.requests);
         callers.extend(requests.map(|request| (Caller::from(&request), request.failure)));
-        Self { pipeline, callers, rows, replaced: AtomicU64::new(0) }
+        Self { pipeline, callers, rows, replaced: AtomicU64::new(0), returned: AtomicU64::new(0) }
     }
 
     /// The callers of what could not be decoded.
     pub fn of_refused(pipeline: usize, refused: Vec<Refused>) -> Self {
         let callers = refused.into_iter().map(|refused| (Caller::from(&refused), Some(refused.error))).collect();
-        Self { pipeline, callers, rows: 0, replaced: AtomicU64::new(0) }
+        Self { pipeline, callers, rows: 0, replaced: AtomicU64::new(0), returned: AtomicU64::new(0) }
     }
 }
 
@@ -64,8 +70,8 @@ impl Lot {
     /// The answers have arrived, so long after they were sent.
     pub fn count(&self, took: Duration) {
         let now = now();
-        for Told { pipeline, callers, rows, replaced } in &self.told {
-            let metrics = &self.origin.worker.pipelines[*pipeline].metrics;
+        for Told { pipeline, callers, rows, replaced, returned } in &self.told {
+            let Pipeline { metrics, outlet, .. } = &self.origin.worker.pipelines[*pipeline];
             let mut results = 0;
             for (_, error) in callers {
                 match error {
@@ -73,9 +79,11 @@ impl Lot {
                     Some(error) => metrics.answered(Some(error.code()), 1),
                 }
             }
-            let replaced = replaced.load(Ordering::Relaxed);
-            metrics.answered(None, results - replaced);
+            let [replaced, returned] = [replaced, returned].map(|count| count.load(Ordering::Relaxed));
+            metrics.answered(None, results - replaced - returned);
             metrics.answered(Some(ErrorCode::ResponseTooLarge), replaced);
+            metrics.answered(Some(ErrorCode::InvalidRequest), returned);
+            metrics.dead_letters(if outlet.dead_letters.is_some() { returned } else { 0 });
             metrics.rows(*rows);
             metrics.stage(Stage::Publish, took);
             let timestamps = callers.iter().map(|(caller, _)| self.origin.chunk.message(caller.message).timestamp);
@@ -83,28 +91,26 @@ impl Lot {
         }
     }
 
-    /// What is told to the callers of one pipeline whose answers are too large.
+    /// What is told to the callers of one pipeline whose answers were refused.
     fn tell(&self, told: &Told, too_large: &[Answer], attempt: usize, answers: Answers) -> Answers {
         let pipeline = &self.origin.worker.pipelines[told.pipeline];
-        let is_letter = |record: &&Answer| Some(record.topic) == pipeline.outlet.dead_letters;
-        let messages: HashSet<_> =
-            too_large.iter().filter(|record| !is_letter(record)).map(|record| record.message).collect();
-        let unheard = told.callers.iter().filter(|(caller, _)| messages.contains(&caller.message));
-        if attempt > LAST_ATTEMPT {
-            let (pipeline, lost) = (&pipeline.name, unheard.count());
-            if lost > 0 {
-                tracing::error!(
-                    pipeline,
-                    lost,
-                    "the ids of requests are larger than the result topic allows: no answer is possible"
-                );
-            }
-            return answers;
-        }
+        let answers_of = too_large.iter().filter(|record| !record.is_dead_letter());
+        let topics: HashMap<_, _> = answers_of.map(|record| (record.message, record.topic)).collect();
+        let unheard = told.callers.iter().filter(|(caller, _)| topics.contains_key(&caller.message));
         let mut encoder = self.origin.encoder(answers, told.pipeline);
+        let mut lost = 0;
         for (caller, error) in unheard {
-            let mut error = shortened(error.as_ref());
             let mut caller = *caller;
+            let is_reply = topics[&caller.message] != pipeline.outlet.results;
+            if let (true, Standing::Refused(why)) = (is_reply, self.origin.replies.standing(caller.message)) {
+                told.give_back(&mut encoder, caller, error.as_ref(), &why);
+                continue;
+            }
+            if attempt > LAST_ATTEMPT {
+                lost += 1;
+                continue;
+            }
+            let mut error = shortened(error.as_ref());
             if attempt == LAST_ATTEMPT {
                 caller.has_headers = false;
                 error = RequestError::new(error.code(), SHORTEST);
@@ -113,7 +119,28 @@ impl Lot {
             }
             encoder.error(caller, &error);
         }
+        if lost > 0 {
+            let pipeline = &pipeline.name;
+            tracing::error!(
+                pipeline,
+                lost,
+                "the ids of requests are larger than the topic of their answers allows: no answer is possible"
+            );
+        }
         encoder.finish()
+    }
+}
+
+impl Told {
+    /// Answers on the result topic what a reply topic did not take: an error with itself, a result with the reason.
+    fn give_back(&self, encoder: &mut Encoder<'_>, caller: Caller, error: Option<&RequestError>, why: &str) {
+        if let Some(error) = error {
+            return encoder.error(caller, error);
+        }
+        let returned = RequestError::new(ErrorCode::InvalidRequest, why);
+        self.returned.fetch_add(1, Ordering::Relaxed);
+        encoder.error(caller, &returned);
+        encoder.dead_letter(caller.message, &returned);
     }
 }
 
@@ -122,11 +149,7 @@ const LAST_ATTEMPT: usize = 1;
 
 impl Redress for Lot {
     fn instead_of(&self, too_large: &[Answer], attempt: usize) -> Answers {
-        let pipelines = &self.origin.worker.pipelines;
-        let is_letter = |record: &Answer| {
-            self.told.iter().any(|told| pipelines[told.pipeline].outlet.dead_letters == Some(record.topic))
-        };
-        if attempt == 0 && too_large.iter().any(is_letter) {
+        if attempt == 0 && too_large.iter().any(Answer::is_dead_letter) {
             tracing::warn!("a dead letter is larger than its topic allows and is dropped");
         }
         let answers = Answers::with_room(too_large.len());

@@ -96,7 +96,7 @@ impl Pipeline {
 }
 
 /// How long the last of a group's requests can wait.
-fn patience(group: &Group) -> Duration {
+pub(super) fn patience(group: &Group) -> Duration {
     let latest = group.requests.iter().map(|request| request.deadline).max().unwrap_or(Request::NO_DEADLINE);
     let millis = if latest == Request::NO_DEADLINE { i64::from(u32::MAX) } else { latest.saturating_sub(now()) };
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))

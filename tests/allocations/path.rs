@@ -14,7 +14,7 @@ use modelmill::{
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
-        Format, Intake, Intakes, Routing,
+        Format, Intake, Intakes, ReplyRules, Routing,
         encode::{HeaderPolicy, Outlet},
         envelope::HeaderNames,
     },
@@ -100,6 +100,7 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
         routing: Routing::Fixed(Arc::new(route)),
         timeout: None,
         headers: HeaderNames::default(),
+        replies: ReplyRules::default(),
     };
     let outlet = Outlet {
         pipeline: "iris".to_owned(),

@@ -35,13 +35,20 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub fn brokers() -> Option<String> {
     let named = std::env::var("MODELMILL_TEST_KAFKA").ok().filter(|brokers| !brokers.is_empty());
     if named.is_none() {
-        let test = thread::current().name().unwrap_or("a test").to_owned();
-        let why = "MODELMILL_TEST_KAFKA names no Kafka (`make test` starts one)";
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} must not be skipped: {why}");
-        // Past the test harness, which keeps what a test prints to itself if it passes.
-        io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).unwrap();
+        skip("MODELMILL_TEST_KAFKA names no Kafka (`make test` starts one)");
     }
     named
+}
+
+/// Says aloud that a test is skipped.
+///
+/// # Panics
+/// If `CI` is `true`.
+pub fn skip(why: &str) {
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} must not be skipped: {why}");
+    // Past the test harness, which keeps what a test prints to itself if it passes.
+    io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).unwrap();
 }
 
 /// Waits until `look` finds something.

@@ -10,6 +10,7 @@ mod native;
 pub mod notifications;
 pub mod outbox;
 pub mod producer;
+pub mod replies;
 mod reports;
 pub mod settings;
 pub mod ticket;

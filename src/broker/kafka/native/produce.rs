@@ -115,6 +115,11 @@ impl OutputTopic {
         Arc::clone(&self.partitions)
     }
 
+    /// It has so many partitions.
+    pub fn set_partitions(&self, partitions: i32) {
+        self.partitions.set(usize::try_from(partitions).unwrap_or(0));
+    }
+
     /// Hands records without headers to the client in one call. Each record's delivery report carries `opaque`. Returns the
     /// index and error of each record that was not taken.
     ///

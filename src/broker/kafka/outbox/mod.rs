@@ -29,7 +29,7 @@ pub struct Publication {
     pub redress: Arc<dyn Redress>,
 }
 
-/// What is told in the place of records that are larger than their topics allow.
+/// What is told in the place of records that are larger than their topics allow, or that a reply topic does not take.
 pub trait Redress: Send + Sync {
     /// Records in the place of `too_large`; the more modest the higher `attempt`, which counts from 0. None at the end.
     fn instead_of(&self, too_large: &[Answer], attempt: usize) -> Answers;
@@ -56,6 +56,14 @@ impl Outbox {
     pub fn speak_for(&self, member: Membership) {
         if let Self::InTurn(rounds) = self {
             rounds.speak_for(member);
+        }
+    }
+
+    /// Where the topics are found that requests want their answers on.
+    pub fn producer(&self) -> &KafkaProducer {
+        match self {
+            Self::AsTheyCome(producer) => producer,
+            Self::InTurn(rounds) => rounds.producer(),
         }
     }
 

@@ -152,7 +152,7 @@ impl<'a> Round<'a> {
             }));
         }
         if failure.is_none() && !too_large.iter().all(Vec::is_empty) {
-            failure = Some("a record is larger than its topic allows".to_owned());
+            failure = Some("a record is larger than its topic allows, or its reply topic does not take it".to_owned());
         }
         let reason = match failure {
             Some(reason) => reason,

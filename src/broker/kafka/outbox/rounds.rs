@@ -113,6 +113,11 @@ impl Rounds {
         Err(self.shared.fatal.wait().await)
     }
 
+    /// Where everything goes through.
+    pub fn producer(&self) -> &KafkaProducer {
+        &self.shared.producer
+    }
+
     /// Somebody waits for what is finished, or something that others waited behind has gone.
     pub fn hurry(&self) {
         // The thread is gone only when it has failed, which is told elsewhere.

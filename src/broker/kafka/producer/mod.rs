@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -19,14 +19,15 @@ use tokio::sync::{RwLock, oneshot};
 use super::{
     context::{ClientLog, FatalError, Reach},
     native::OutputTopic,
+    replies::ReplyTopics,
     reports::DeliveryReports,
 };
 use crate::{
-    broker::{Answer, Answers, Chunk},
+    broker::{Answer, Answers, Chunk, replies::Replies},
     error::WorkerError,
     metrics::KafkaClient,
 };
-use batch::{Batch, Context};
+use batch::{Batch, Context, Refused};
 use offer::offer;
 
 mod batch;
@@ -39,7 +40,10 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 /// An idempotent producer with a thread that serves its delivery reports.
 pub struct KafkaProducer {
     client: Arc<BaseProducer<Context>>,
+    /// Those that the configuration names.
     topics: Vec<(String, OutputTopic)>,
+    /// Those that requests ask for; their indices come after.
+    replies: Arc<ReplyTopics<Context>>,
     fatal: Arc<FatalError>,
     /// Held by all who send; alone by those who must send alone.
     company: RwLock<()>,
@@ -69,7 +73,19 @@ impl KafkaProducer {
         }
         let reports = DeliveryReports::serve(Arc::clone(&producer))
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        Ok(Self { client: producer, topics: handles, fatal, company: RwLock::default(), _reports: reports })
+        let replies = ReplyTopics::new(Arc::clone(&producer), handles.len());
+        Ok(Self { client: producer, topics: handles, replies, fatal, company: RwLock::default(), _reports: reports })
+    }
+
+    /// Waits until it is known whether the topics are there that a chunk asks for, or until `until`.
+    pub async fn seek(&self, replies: &Replies, until: Instant) {
+        self.replies.settled(replies, until).await;
+    }
+
+    /// The same for what is known without waiting; the rest is looked up for those who wait until `until`. Says whether there
+    /// is a rest.
+    pub fn seek_now(&self, replies: &Replies, until: Instant) -> bool {
+        self.replies.settle(replies, until)
     }
 
     /// Resolves when the client has failed for good.
@@ -78,10 +94,10 @@ impl KafkaProducer {
     }
 
     /// Publishes records and waits for the broker's word on each of them. Returns those that are larger than their topics
-    /// allow; everything else was acknowledged.
+    /// allow, or that a reply topic does not take; everything else was acknowledged.
     ///
     /// # Errors
-    /// If a record was neither acknowledged nor refused for its size: its chunk must not be committed.
+    /// If a record was neither acknowledged nor refused for what it is: its chunk must not be committed.
     pub async fn publish(&self, chunk: &Chunk, answers: &Arc<Answers>) -> Result<Vec<Answer>, WorkerError> {
         let refused = {
             let _company = self.company.read().await;
@@ -128,6 +144,10 @@ impl KafkaProducer {
         Sent { producer: self, batch, settled: (!indices.is_empty()).then_some(settled) }
     }
 
+    fn name_of(&self, topic: usize) -> String {
+        self.topics.get(topic).map_or_else(|| self.replies.name(topic).to_string(), |(name, _)| name.clone())
+    }
+
     /// Offers records to the client; returns those for which its queue has no room yet.
     fn offer(&self, chunk: &Chunk, batch: &Arc<Batch>, indices: &[usize]) -> Vec<usize> {
         let entries = &batch.answers.entries;
@@ -137,10 +157,16 @@ impl KafkaProducer {
         };
         let mut again = Vec::new();
         for run in indices.chunk_by(alike) {
-            let topic = &self.topics[entries[run[0]].topic].1;
-            for (index, error) in offer(topic, chunk, batch, run, has_headers(&run[0])) {
-                // A partition that is not there any more is chosen anew.
-                if matches!(error, RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::UnknownPartition) {
+            let first = entries[run[0]].topic;
+            let refused = match self.topics.get(first) {
+                Some((_, topic)) => offer(topic, chunk, batch, run, has_headers(&run[0])),
+                // One by one: the client knows better than we do which partitions such a topic has.
+                None => offer(&self.replies.handle(first), chunk, batch, run, true),
+            };
+            for (index, error) in refused {
+                // A partition that is not there any more is chosen anew, unless a request asked for it.
+                let is_chosen = first < self.topics.len() && error == RDKafkaErrorCode::UnknownPartition;
+                if error == RDKafkaErrorCode::QueueFull || is_chosen {
                     again.push(index);
                 } else {
                     drop(batch.settle(Some((index, error))));
@@ -161,22 +187,54 @@ pub struct Sent<'a> {
 
 impl Sent<'_> {
     /// Waits for the broker's word on each of them. Returns the indices of those that are larger than their topics allow, or
-    /// were in a batch that was.
+    /// were in a batch that was, and of those that a reply topic does not take, which is closed then.
     ///
     /// # Errors
-    /// If a record was neither acknowledged nor refused for its size.
-    pub async fn settled(self) -> Result<Vec<usize>, WorkerError> {
-        let Some(settled) = self.settled else { return Ok(Vec::new()) };
+    /// If a record was neither acknowledged nor refused for what it is.
+    pub async fn settled(mut self) -> Result<Vec<usize>, WorkerError> {
+        let Some(settled) = self.settled.take() else { return Ok(Vec::new()) };
         settled.await.map_err(|_| WorkerError::PartEnded("the Kafka producer"))?;
         let refused = std::mem::take(&mut *self.batch.refused.lock());
-        match refused.iter().find(|(_, error)| *error != RDKafkaErrorCode::MessageSizeTooLarge) {
+        match refused.iter().find(|refused| !self.is_for_what_it_is(refused)) {
             Some((index, error)) => {
-                let topic = self.producer.topics[self.batch.answers.entries[*index].topic].0.clone();
+                let topic = self.producer.name_of(self.batch.answers.entries[*index].topic);
                 Err(WorkerError::Undelivered { lost: refused.len(), topic, reason: error.to_string() })
             }
             None => Ok(refused.into_iter().map(|(index, _)| index).collect()),
         }
     }
+
+    /// Whether a record was refused for what it is, so that something else must be said in its place. A reply topic is its
+    /// request's choice: that it was deleted, or cannot be written, stops no worker.
+    fn is_for_what_it_is(&self, (index, error): &Refused) -> bool {
+        let topic = self.batch.answers.entries[*index].topic;
+        let closes = topic >= self.producer.topics.len() && is_the_topics(*error);
+        if closes {
+            self.producer.replies.close(topic, *error);
+        }
+        closes || *error == RDKafkaErrorCode::MessageSizeTooLarge
+    }
+}
+
+/// Whether an error says that a topic does not take a record, now or ever: it is not there, may not be written, or has rules of
+/// its own.
+fn is_the_topics(error: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{
+        InvalidRecord, InvalidTimestamp, InvalidTopic, PolicyViolation, TopicAuthorizationFailed, UnknownPartition,
+        UnknownTopic, UnknownTopicOrPartition, UnsupportedForMessageFormat,
+    };
+    matches!(
+        error,
+        InvalidRecord
+            | InvalidTimestamp
+            | InvalidTopic
+            | PolicyViolation
+            | TopicAuthorizationFailed
+            | UnknownPartition
+            | UnknownTopic
+            | UnknownTopicOrPartition
+            | UnsupportedForMessageFormat
+    )
 }
 
 /// The search for what is refused by itself among records that were refused together.

@@ -62,8 +62,10 @@ fn headers_of(chunk: &Chunk, answers: &Answers, answer: &Answer, scratch: &mut V
         }
     };
     let mut headers = theirs.unwrap_or_else(|| HeaderList::with_room(own.len()));
-    if copied == Copied::Answer {
-        headers.retain(scratch, |name| rule.copies(name));
+    match copied {
+        Copied::None | Copied::All => {}
+        Copied::Answer => headers.retain(scratch, |name| rule.copies(name)),
+        Copied::CorrelationId => headers.retain(scratch, |name| rule.correlates(name)),
     }
     own.iter().for_each(|(name, value)| headers.push(name.as_bytes(), Some(value)));
     headers

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::{complete, decode, decode_by, fast, find_id};
 use crate::{
     broker::Message,
-    codec::{Asked, Draft, Envelope, Format, Groups, Intake, Parameter, RouteChoice, Routing, envelope::HeaderNames},
+    codec::{Asked, Draft, Envelope, Format, Groups, Intake, Parameter, ReplyRules, RouteChoice, Routing, envelope::HeaderNames},
     error::{ErrorCode, RequestError},
     request::{Group, Ids, ModelChoice, Route, VersionChoice},
 };
@@ -39,7 +39,7 @@ struct Outcome {
 }
 
 fn intake(routing: Routing) -> Intake {
-    Intake { pipeline: 0, format: Format::Json, routing, timeout: None, headers: HeaderNames::default() }
+    Intake { pipeline: 0, format: Format::Json, routing, timeout: None, headers: HeaderNames::default(), replies: ReplyRules::default() }
 }
 
 fn route(model: &str, version: &str) -> Arc<Route> {
