@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::{runtime, sync::mpsc};
 
 use crate::{
@@ -21,9 +21,10 @@ use crate::{
         kafka::{
             Reach,
             consumer::{ConsumerOptions, Drained, KafkaConsumer},
+            entrance::{self, Needs},
             producer::KafkaProducer,
             settings::KafkaSettings,
-            topics::{self, Creation},
+            topics::Creation,
         },
     },
     config::{PipelineConfig, ServerConfig, Settings},
@@ -89,6 +90,9 @@ impl App {
         let started = Instant::now();
         let Settings { server, pipelines } = settings;
         let kafka = kafka_settings(&server);
+        if let Some(problem) = kafka.problem() {
+            bail!(problem);
+        }
         let layout = Layout::of(&server);
         let compute = runtime::Builder::new_multi_thread()
             .worker_threads(layout.compute)
@@ -104,7 +108,8 @@ impl App {
         let names = TopicNames::of(&pipelines);
         {
             let _runtime = compute.enter();
-            topics::ensure(&kafka, &names.all(&server), creation(&server), &|| shutdown.is_requested())?;
+            let (timeout, is_stopping) = (server.startup_timeout.into(), || shutdown.is_requested());
+            entrance::ensure(&kafka, &names.needs(&server), creation(&server), timeout, &is_stopping)?;
         }
         let in_flight = server.limits.in_flight_messages.get();
         let reach = Arc::<Reach>::default();
@@ -211,8 +216,9 @@ impl TopicNames {
         Self { requests, outputs: outputs.into_iter().collect() }
     }
 
-    fn all(&self, server: &ServerConfig) -> BTreeSet<String> {
-        self.requests.iter().chain(&self.outputs).chain(&server.models.events_topic).cloned().collect()
+    fn needs(&self, server: &ServerConfig) -> Needs {
+        let written = self.outputs.iter().chain(&server.models.events_topic).cloned().collect();
+        Needs { read: self.requests.iter().cloned().collect(), written }
     }
 }
 

@@ -39,6 +39,8 @@ mod pipelines;
 mod s3;
 #[path = "journey/scale.rs"]
 mod scale;
+#[path = "journey/security.rs"]
+mod security;
 #[path = "journey/sizes.rs"]
 mod sizes;
 #[path = "journey/start.rs"]
