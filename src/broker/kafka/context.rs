@@ -117,7 +117,7 @@ impl ClientLog {
     }
 
     /// Whether an error is to be told: the client repeats it with every try, several times a second.
-    fn is_new(&self, code: Option<RDKafkaErrorCode>) -> bool {
+    pub fn is_new(&self, code: Option<RDKafkaErrorCode>) -> bool {
         let Some(code) = code else { return true };
         let mut told = self.told.lock();
         told.retain(|(_, last)| last.elapsed() < AGAIN);
