@@ -20,6 +20,7 @@ use crate::{
         budget::Load,
         kafka::{
             Reach,
+            beginning::Beginning,
             consumer::{ConsumerOptions, Drained, KafkaConsumer},
             entrance::{self, Needs},
             producer::KafkaProducer,
@@ -27,7 +28,7 @@ use crate::{
             topics::Creation,
         },
     },
-    config::{PipelineConfig, ServerConfig, Settings},
+    config::{OnStart, PipelineConfig, ServerConfig, Settings},
     error::WorkerError,
     metrics::Metrics,
     worker::Worker,
@@ -218,7 +219,12 @@ impl TopicNames {
 
     fn needs(&self, server: &ServerConfig) -> Needs {
         let written = self.outputs.iter().chain(&server.models.events_topic).cloned().collect();
-        Needs { read: self.requests.iter().cloned().collect(), written }
+        let beginning = match server.kafka.on_start {
+            OnStart::Earliest => Beginning::Earliest,
+            OnStart::Latest => Beginning::Latest,
+            OnStart::Committed => Beginning::Committed,
+        };
+        Needs { read: self.requests.iter().cloned().collect(), written, beginning }
     }
 }
 

@@ -102,7 +102,7 @@ impl ClientLog {
     pub fn error(&self, error: &KafkaError, reason: &str) {
         let role = self.role;
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => self.fatal.tell(reason.to_owned()),
+            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => self.fatal.tell(last_words(reason)),
             Some(RDKafkaErrorCode::AllBrokersDown) => self.trouble(|outage| outage.all_down = true),
             Some(
                 RDKafkaErrorCode::BrokerTransportFailure
@@ -151,6 +151,15 @@ impl ClientLog {
                 tracing::info!(role = self.role, "the Kafka brokers answer again");
             }
         }
+    }
+}
+
+/// Why a client has failed for good, with what to do where that is known.
+fn last_words(reason: &str) -> String {
+    if reason.contains("group.instance.id") {
+        format!("{reason}; the later one goes on: each worker needs a group.instance.id of its own")
+    } else {
+        reason.to_owned()
     }
 }
 

@@ -5,10 +5,7 @@
 //! it has tried for as long as it was told to. What an administrator may be about to mend is tried again: a broker that is
 //! away, a user or a right that is not there yet.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use rdkafka::{
     consumer::{BaseConsumer, Consumer},
@@ -17,7 +14,9 @@ use rdkafka::{
 };
 
 use super::{
+    beginning::{Beginning, settle},
     native::{Rights, Verdict, ask_rights, events_waiting},
+    patience::Patience,
     refusal::{Listener, Trouble, of_configuration, talkative},
     settings::KafkaSettings,
     topics::{Creation, EntranceError, create},
@@ -26,7 +25,7 @@ use super::{
 /// How long one look may take before the brokers count as unreachable.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How long a look waits before it asks whether the worker shall stop.
+/// How long one question may take before it is asked again.
 const SLICE: Duration = Duration::from_millis(250);
 
 /// How long after a look that failed the next one comes: brokers delay the answer to a wrong password on purpose.
@@ -42,35 +41,8 @@ pub struct Needs {
     pub read: BTreeSet<String>,
     /// Topics to write.
     pub written: BTreeSet<String>,
-}
-
-/// How long a look goes on.
-struct Patience<'a> {
-    until: Instant,
-    is_stopping: &'a dyn Fn() -> bool,
-}
-
-impl Patience<'_> {
-    fn goes_on(&self) -> bool {
-        Instant::now() < self.until && !(self.is_stopping)()
-    }
-
-    /// For one look within it.
-    fn of_a_look(&self) -> Self {
-        Self { until: self.until.min(Instant::now() + LOOK), is_stopping: self.is_stopping }
-    }
-
-    /// Whether there is time for a pause and for one more look that can tell something.
-    fn allows_another_look(&self) -> bool {
-        Instant::now() + PAUSE + GLANCE < self.until && !(self.is_stopping)()
-    }
-
-    fn sleep(&self, time: Duration) {
-        let until = self.until.min(Instant::now() + time);
-        while Instant::now() < until && !(self.is_stopping)() {
-            std::thread::sleep(SLICE.min(until.saturating_duration_since(Instant::now())));
-        }
-    }
+    /// Where the group begins in a topic of which it has committed nothing.
+    pub beginning: Beginning,
 }
 
 /// Looks until all is in order, for `timeout` at the most, and creates missing topics if it may. Blocks; to be called from a
@@ -86,11 +58,11 @@ pub fn ensure(
     timeout: Duration,
     is_stopping: &dyn Fn() -> bool,
 ) -> Result<(), EntranceError> {
-    let patience = Patience { until: Instant::now() + timeout, is_stopping };
+    let patience = Patience::new(timeout, is_stopping);
     let mut told = false;
     loop {
-        match look_once(settings, needs, creation, &patience.of_a_look()) {
-            Err(error) if error.may_pass() && patience.allows_another_look() => {
+        match look_once(settings, needs, creation, &patience.at_most(LOOK)) {
+            Err(error) if error.may_pass() && patience.allows(PAUSE + GLANCE) => {
                 if !std::mem::replace(&mut told, true) {
                     tell(&error, timeout);
                 }
@@ -100,7 +72,7 @@ pub fn ensure(
                 if told && outcome.is_ok() {
                     tracing::info!("the Kafka brokers answer");
                 }
-                return outcome;
+                return outcome.and_then(|()| settle(settings, &needs.read, needs.beginning, &patience));
             }
         }
     }
@@ -116,12 +88,17 @@ fn tell(error: &EntranceError, timeout: Duration) {
     }
 }
 
-/// One look: names what is missing, or creates it. Blocks; to be called from a thread of a tokio runtime that may block.
+/// One look: names what is missing, or creates it; commits nothing. Blocks; to be called from a thread of a tokio runtime that may block.
 ///
 /// # Errors
 /// See [`EntranceError`].
 pub fn look(settings: &KafkaSettings, needs: &Needs, creation: Option<Creation>) -> Result<(), EntranceError> {
-    look_once(settings, needs, creation, &Patience { until: Instant::now() + LOOK, is_stopping: &|| false })
+    let patience = Patience::new(LOOK, &|| false);
+    look_once(settings, needs, creation, &patience)?;
+    match needs.beginning {
+        Beginning::Committed => settle(settings, &needs.read, needs.beginning, &patience),
+        Beginning::Earliest | Beginning::Latest => Ok(()),
+    }
 }
 
 fn look_once(
@@ -143,8 +120,7 @@ fn look_once(
             Found::Forbidden => forbidden.extend(needs.of_topic(topic, false, false)),
         }
     }
-    let left = patience.until.saturating_duration_since(Instant::now());
-    let rights = ask_rights(&client, &there, &settings.group, left, &|| patience.goes_on());
+    let rights = ask_rights(&client, &there, &settings.group, patience.left(), &|| patience.goes_on());
     forbidden.extend(needs.refused(&rights, &settings.group));
     match creation {
         _ if !forbidden.is_empty() => {
@@ -249,7 +225,7 @@ mod tests {
 
     fn needs() -> Needs {
         let set = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
-        Needs { read: set(&["requests"]), written: set(&["results"]) }
+        Needs { read: set(&["requests"]), written: set(&["results"]), ..Needs::default() }
     }
 
     fn refused(requests: Verdict, results: Verdict, group: Option<Verdict>) -> Vec<String> {
@@ -271,13 +247,5 @@ mod tests {
     fn what_a_broker_does_not_tell_is_not_held_against_it() {
         assert_eq!(refused(ALL, ALL, Some(ALL)), [""; 0]);
         assert_eq!(refused(Ok(None), Err(RDKafkaErrorCode::UnsupportedVersion), None), [""; 0]);
-    }
-
-    #[test]
-    fn a_pause_ends_with_the_time_that_is_left_or_a_stop() {
-        let started = Instant::now();
-        Patience { until: started, is_stopping: &|| false }.sleep(Duration::from_secs(3600));
-        Patience { until: started + Duration::from_secs(3600), is_stopping: &|| true }.sleep(Duration::from_secs(3600));
-        assert!(started.elapsed() < Duration::from_secs(60));
     }
 }

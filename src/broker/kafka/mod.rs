@@ -1,6 +1,7 @@
 //! Kafka, through librdkafka. The only place that knows it.
 
 pub mod announcer;
+pub mod beginning;
 pub mod client;
 pub mod consumer;
 mod context;
@@ -9,6 +10,7 @@ pub mod entrance;
 mod group;
 mod native;
 pub mod notifications;
+mod patience;
 pub mod producer;
 mod refusal;
 mod reports;

@@ -92,6 +92,13 @@ impl KafkaSettings {
         config
     }
 
+    /// For asking what the group has committed, and committing where it begins, without being a member.
+    pub fn bystander(&self) -> ClientConfig {
+        let mut config = self.admin();
+        config.set("group.id", &self.group).set("enable.auto.commit", "false").remove("group.instance.id");
+        config
+    }
+
     /// For looking at topics and creating them.
     pub fn admin(&self) -> ClientConfig {
         self.finish(self.base())

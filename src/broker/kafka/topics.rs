@@ -41,6 +41,13 @@ pub enum EntranceError {
     /// Topics are missing and may not be created.
     #[error("{}", missing(.0))]
     Missing(Vec<String>),
+    /// The group must have committed something, and has not.
+    #[error(
+        "group `{group}` has committed nothing of {}, and `kafka.on_start: committed` begins nowhere else; for a first start \
+         set it to earliest or latest, or check kafka.group",
+        quoted(topics)
+    )]
+    Uncommitted { group: String, topics: Vec<String> },
     /// The broker refuses a topic.
     #[error("topic `{topic}` cannot be used: {reason}")]
     Refused { topic: String, reason: String },
@@ -54,9 +61,12 @@ impl EntranceError {
 }
 
 fn missing(topics: &[String]) -> String {
-    let names: Vec<_> = topics.iter().map(|name| format!("`{name}`")).collect();
     let (verb, them) = if topics.len() == 1 { ("topic does", "it") } else { ("topics do", "them") };
-    format!("the {verb} not exist: {}; create {them}, or set kafka.create_topics.enabled", names.join(", "))
+    format!("the {verb} not exist: {}; create {them}, or set kafka.create_topics.enabled", quoted(topics))
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The partitions of the one topic that was asked about, of which there is at least one.
