@@ -37,7 +37,7 @@ pub struct FatalError {
 impl FatalError {
     /// Tells the error; the first one stays.
     pub fn tell(&self, reason: String) {
-        self.reason.lock().get_or_insert(reason);
+        self.reason.lock().get_or_insert(last_words(reason));
         self.told.notify_waiters();
     }
 
@@ -51,6 +51,13 @@ impl FatalError {
             told.await;
         }
     }
+}
+
+/// Why a client has failed for good, with what to do where that is known.
+fn last_words(reason: String) -> String {
+    // What becomes of two members of one name, by the classic protocol and by that of Kafka 4.
+    let is_of_names = ["group.instance.id", "instance ID"].iter().any(|words| reason.contains(words));
+    if is_of_names { format!("{reason}; each worker needs a group.instance.id of its own") } else { reason }
 }
 
 /// Whether the brokers are out of reach, as the worker's clients share it: what happens to all of them is told once.
@@ -102,7 +109,7 @@ impl ClientLog {
     pub fn error(&self, error: &KafkaError, reason: &str) {
         let role = self.role;
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => self.fatal.tell(last_words(reason)),
+            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => self.fatal.tell(reason.to_owned()),
             Some(RDKafkaErrorCode::AllBrokersDown) => self.trouble(|outage| outage.all_down = true),
             Some(
                 RDKafkaErrorCode::BrokerTransportFailure
@@ -151,15 +158,6 @@ impl ClientLog {
                 tracing::info!(role = self.role, "the Kafka brokers answer again");
             }
         }
-    }
-}
-
-/// Why a client has failed for good, with what to do where that is known.
-fn last_words(reason: &str) -> String {
-    if reason.contains("group.instance.id") {
-        format!("{reason}; the later one goes on: each worker needs a group.instance.id of its own")
-    } else {
-        reason.to_owned()
     }
 }
 
