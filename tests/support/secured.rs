@@ -11,9 +11,10 @@ use std::{
     process::Child,
     sync::{Mutex, OnceLock, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
-use super::{brokers, java::java, wait_for};
+use super::{brokers, java::java};
 use crate::s3::certificates;
 
 /// The user of every mechanism.
@@ -24,6 +25,9 @@ pub const KEY_PASSWORD: &str = "opens-the-key-8c1f";
 
 /// How often other ports are tried, where others were faster.
 const TRIES: usize = 5;
+
+/// How long it may take to start, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const HEAP: &str = "-Xmx320m";
 
@@ -104,11 +108,12 @@ impl Secured {
         broker.arg("kafka.Kafka").arg(folder.join("server.properties"));
         broker.stdout(console.try_clone().unwrap()).stderr(console);
         let mut process = broker.spawn().unwrap();
-        let is_ready = wait_for("the secured Kafka", || match process.try_wait().unwrap() {
-            Some(_) => Some(false),
-            None => is_ready(&folder, &ports).then_some(true),
-        });
-        if !is_ready {
+        let deadline = Instant::now() + PATIENCE;
+        while process.try_wait().unwrap().is_none() && !is_ready(&folder, &ports) {
+            assert!(Instant::now() < deadline, "the secured Kafka is not ready after {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        if process.try_wait().unwrap().is_some() {
             let log = fs::read_to_string(folder.join("broker.log")).unwrap_or_default();
             fs::remove_dir_all(&folder).unwrap();
             let taken = log.contains("Address already in use") || log.contains("failed to bind");

@@ -88,7 +88,8 @@ fn tell(error: &EntranceError, timeout: Duration) {
     }
 }
 
-/// One look: names what is missing, or creates it; commits nothing. Blocks; to be called from a thread of a tokio runtime that may block.
+/// One look: names what is missing, or creates it; commits nothing. Blocks; to be called from a thread of a tokio runtime
+/// that may block.
 ///
 /// # Errors
 /// See [`EntranceError`].
