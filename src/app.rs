@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::{runtime, sync::mpsc};
 
 use crate::{
@@ -20,12 +20,14 @@ use crate::{
         budget::Load,
         kafka::{
             Reach,
+            beginning::Beginning,
             consumer::{ConsumerOptions, Drained, KafkaConsumer},
+            entrance::{self, Needs},
             settings::KafkaSettings,
-            topics::{self, Creation},
+            topics::Creation,
         },
     },
-    config::{Delivery, PipelineConfig, ServerConfig, Settings},
+    config::{Delivery, OnStart, PipelineConfig, ServerConfig, Settings},
     error::WorkerError,
     metrics::Metrics,
     worker::Worker,
@@ -89,6 +91,9 @@ impl App {
         let started = Instant::now();
         let Settings { server, pipelines } = settings;
         let kafka = kafka_settings(&server);
+        if let Some(problem) = kafka.problem() {
+            bail!(problem);
+        }
         let layout = Layout::of(&server);
         let compute = runtime::Builder::new_multi_thread()
             .worker_threads(layout.compute)
@@ -104,7 +109,8 @@ impl App {
         let names = TopicNames::of(&pipelines);
         {
             let _runtime = compute.enter();
-            topics::ensure(&kafka, &names.all(&server), creation(&server), &|| shutdown.is_requested())?;
+            let (timeout, is_stopping) = (server.startup_timeout.into(), || shutdown.is_requested());
+            entrance::ensure(&kafka, &names.needs(&server), creation(&server), timeout, &is_stopping)?;
         }
         let reach = Arc::<Reach>::default();
         let outbox = delivery::outbox(&server, &pipelines, &kafka, &names, Arc::clone(&reach))?;
@@ -211,8 +217,14 @@ impl TopicNames {
         Self { requests, outputs: outputs.into_iter().collect() }
     }
 
-    fn all(&self, server: &ServerConfig) -> BTreeSet<String> {
-        self.requests.iter().chain(&self.outputs).chain(&server.models.events_topic).cloned().collect()
+    fn needs(&self, server: &ServerConfig) -> Needs {
+        let written = self.outputs.iter().chain(&server.models.events_topic).cloned().collect();
+        let beginning = match server.kafka.on_start {
+            OnStart::Earliest => Beginning::Earliest,
+            OnStart::Latest => Beginning::Latest,
+            OnStart::Committed => Beginning::Committed,
+        };
+        Needs { read: self.requests.iter().cloned().collect(), written, beginning }
     }
 }
 

@@ -5,6 +5,8 @@
 
 #[path = "journey/bad_input.rs"]
 mod bad_input;
+#[path = "journey/beginning.rs"]
+mod beginning;
 #[path = "journey/bucket.rs"]
 mod bucket;
 #[path = "journey/crash.rs"]
@@ -25,6 +27,8 @@ mod lifecycle;
 mod live;
 #[path = "journey/load.rs"]
 mod load;
+#[path = "journey/membership.rs"]
+mod membership;
 #[path = "journey/metrics.rs"]
 mod metrics;
 #[path = "journey/models.rs"]
@@ -50,6 +54,8 @@ mod replies;
 mod s3;
 #[path = "journey/scale.rs"]
 mod scale;
+#[path = "journey/security.rs"]
+mod security;
 #[path = "journey/sizes.rs"]
 mod sizes;
 #[path = "journey/stand_in.rs"]

@@ -198,6 +198,18 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Asks it to stop and waits until it has.
+    ///
+    /// # Panics
+    /// If it does not end well.
+    pub fn stop(&mut self) {
+        self.signal(libc::SIGTERM);
+        let ended = self.process.wait().expect("it is our child");
+        assert!(ended.success(), "a contestant that is asked to stop: {ended}");
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.process.kill());

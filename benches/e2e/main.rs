@@ -59,7 +59,7 @@ pub struct Options {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     reloads: Option<u64>,
     /// Requests a second. If left out: 3,000 and 30 % and 60 % of what a worker can do for `pace`, 60 % of it for `reload`, 500
-    /// for `turnover`, 50 for `registered`.
+    /// for `turnover`, 50 for `registered`, 200 for `rolling`.
     #[arg(long, value_delimiter = ',')]
     rates: Vec<f64>,
     /// Lines of the map `kafka:` in `server.yaml` of the worker, for `pace`; each is a row of its own.
@@ -91,6 +91,8 @@ pub enum Measure {
     Registered,
     /// The start of a worker with a model in a bucket, without and with what it has cached.
     Restart,
+    /// Four workers of one group restarted one after another: how long nobody answers, with and without static membership.
+    Rolling,
 }
 
 fn main() {
@@ -123,6 +125,7 @@ fn measure(options: Options) {
             Measure::Turnover => live::turnover::report(&cluster, &options),
             Measure::Registered => live::registered::report(&cluster, &options),
             Measure::Restart => live::restart::report(&cluster, &options),
+            Measure::Rolling => live::rolling::report(&cluster, &options),
         }
     }
 }

@@ -1,6 +1,11 @@
 //! The flags of every subcommand that talks to Kafka itself, and how their values are read.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use crate::broker::kafka::client::Properties;
 
@@ -13,13 +18,41 @@ pub struct ConnectionArgs {
     /// A librdkafka property for this client, such as `security.protocol=SASL_SSL`; repeatable.
     #[arg(long = "property", value_name = "NAME=VALUE")]
     pub properties: Vec<Pair>,
+    /// A file of such properties, one on each line, so that no password stands on the command line.
+    #[arg(long, value_name = "FILE", env = "MODELMILL_PROPERTIES")]
+    pub properties_file: Option<PathBuf>,
 }
 
 impl ConnectionArgs {
-    /// The properties as the client takes them.
-    pub fn properties(&self) -> Properties {
-        self.properties.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect()
+    /// The properties as the client takes them: those of the file, then those of the command line.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a line of it is none.
+    pub fn properties(&self) -> anyhow::Result<Properties> {
+        let mut pairs = self.properties_file.as_deref().map_or_else(|| Ok(Vec::new()), read_pairs)?;
+        pairs.extend(self.properties.iter().cloned());
+        Ok(pairs.into_iter().map(|pair| (pair.name, pair.value)).collect())
     }
+}
+
+/// Lines of `name=value`; empty ones and those that begin with `#` say nothing.
+fn read_pairs(file: &Path) -> anyhow::Result<Vec<Pair>> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| wrong_usage(format!("the properties in {} cannot be read: {error}", file.display())))?;
+    parse_pairs(&text).map_err(|line| {
+        // The line itself may hold a secret.
+        wrong_usage(format!("{}, line {line}: expected NAME=VALUE", file.display()))
+    })
+}
+
+/// The pairs, or the number of the first line that is none.
+fn parse_pairs(text: &str) -> Result<Vec<Pair>, usize> {
+    let lines = text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let pair = |(line, number): (&str, usize)| {
+        let pair: Pair = line.parse().map_err(|_| number)?;
+        Ok(Pair { name: pair.name.trim_end().to_owned(), value: pair.value.trim_start().to_owned() })
+    };
+    lines.map(pair).collect()
 }
 
 /// `name=value`: a header or a property.
@@ -71,6 +104,14 @@ mod tests {
         assert_eq!("a=b=c".parse(), Ok(Pair { name: "a".into(), value: "b=c".into() }));
         assert_eq!("a=".parse(), Ok(Pair { name: "a".into(), value: String::new() }));
         assert!("a".parse::<Pair>().is_err() && "=b".parse::<Pair>().is_err());
+    }
+
+    #[test]
+    fn a_file_of_properties_has_one_on_each_line_and_remarks() {
+        let text = "# who\nsasl.username = caller\n\n  sasl.password=a=b c \n";
+        let pair = |name: &str, value: &str| Pair { name: name.into(), value: value.into() };
+        assert_eq!(parse_pairs(text), Ok(vec![pair("sasl.username", "caller"), pair("sasl.password", "a=b c")]));
+        assert_eq!(parse_pairs("a=b\n\nsecret"), Err(3));
     }
 
     #[test]

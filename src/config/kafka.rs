@@ -11,11 +11,12 @@ use super::{
 };
 
 /// Properties of the client that modelmill itself sets, with what to do instead.
-const RESERVED: [(&str, &str); 12] = [
+const RESERVED: [(&str, &str); 13] = [
     ("bootstrap.servers", "write `kafka.brokers` instead"),
     ("metadata.broker.list", "write `kafka.brokers` instead"),
     ("group.id", "write `kafka.group` instead"),
     ("auto.commit.interval.ms", "write `kafka.commit_interval` instead"),
+    ("auto.offset.reset", "write `kafka.on_start` instead"),
     ("enable.auto.commit", GUARANTEE),
     ("auto.commit.enable", GUARANTEE),
     ("enable.auto.offset.store", GUARANTEE),
@@ -41,6 +42,9 @@ pub struct KafkaConfig {
     /// Whether topics that are missing at the start are created.
     #[serde(default)]
     pub create_topics: CreateTopics,
+    /// Where the group begins in a request topic of which it has committed nothing.
+    #[serde(default)]
+    pub on_start: OnStart,
     /// How often the offsets of answered requests are committed: what a crash may repeat.
     #[serde(default = "one_second")]
     pub commit_interval: HumanDuration,
@@ -60,6 +64,19 @@ fn no_time() -> HumanDuration {
 
 /// A group whose requests may wait longer is better served by batches that their senders make.
 const LONGEST_WAIT: HumanDuration = HumanDuration::from_secs(10);
+
+/// Where the group begins in a request topic of which it has committed nothing.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStart {
+    /// At the first record that is kept: what waits is answered.
+    #[default]
+    Earliest,
+    /// At the end, as it is when the first worker of the group starts: what waits is left alone.
+    Latest,
+    /// Nowhere: the worker says so and exits 1.
+    Committed,
+}
 
 /// Whether topics that are missing at the start are created.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -136,6 +153,7 @@ impl KafkaConfig {
             group: group.into(),
             properties: BTreeMap::new(),
             create_topics: CreateTopics::default(),
+            on_start: OnStart::default(),
             commit_interval: one_second(),
             max_wait: no_time(),
         }

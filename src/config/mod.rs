@@ -12,7 +12,7 @@ use std::{
 
 pub use batching::{BatchBounds, BatchingConfig, BatchingOverrides};
 pub use headers::HeaderNames;
-pub use kafka::{CreateTopics, KafkaConfig, Property};
+pub use kafka::{CreateTopics, KafkaConfig, OnStart, Property};
 pub use model::{GoldenConfig, ModelConfig, WarmUpConfig};
 pub use models::{CacheConfig, MemoryConfig, ModelOverrides, ModelsConfig, Served, SignatureRule, VersionPolicy};
 pub use pipeline::{Codec, HeaderPolicy, InputConfig, Ordering, OutputConfig, PipelineConfig, step_name};

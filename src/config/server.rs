@@ -47,9 +47,16 @@ pub struct ServerConfig {
     /// Health, readiness and metrics over HTTP.
     #[serde(default)]
     pub admin: AdminConfig,
+    /// How long a starting worker tries to reach Kafka and to be let in by it; then it says what is wrong and exits 1.
+    #[serde(default = "a_minute")]
+    pub startup_timeout: HumanDuration,
     /// How long a stopping worker may take to finish what is in flight; it exits 0 within this time.
     #[serde(default = "half_a_minute")]
     pub shutdown_timeout: HumanDuration,
+}
+
+fn a_minute() -> HumanDuration {
+    HumanDuration::from_secs(60)
 }
 
 fn half_a_minute() -> HumanDuration {
@@ -69,6 +76,7 @@ impl ServerConfig {
             compute: ComputeConfig::default(),
             inference: InferenceConfig::default(),
             admin: AdminConfig::default(),
+            startup_timeout: a_minute(),
             shutdown_timeout: half_a_minute(),
         }
     }
@@ -80,6 +88,9 @@ impl ServerConfig {
         problems.extend(self.models.problems());
         problems.extend(self.batching.problems());
         problems.extend(self.limits.problems());
+        if self.startup_timeout.is_zero() {
+            problems.push(Problem::new("startup_timeout", "must be longer than 0, or nothing could be tried"));
+        }
         if self.shutdown_timeout.is_zero() {
             problems.push(Problem::new("shutdown_timeout", "must be longer than 0, or nothing could be finished"));
         }

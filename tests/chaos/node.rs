@@ -4,13 +4,13 @@ use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::Child,
     time::Duration,
 };
 
 use super::random::Random;
-use crate::support::proxy::Proxy;
+use crate::support::{java::java, proxy::Proxy};
 
 /// Enough for some topics with some hundred requests a second.
 const HEAP: &str = "-Xmx320m";
@@ -70,7 +70,7 @@ impl Node {
 
     /// Writes what a broker wants to find in its data folder, for a cluster of its own. Takes a second or two.
     pub fn format(&self, cluster: &str) {
-        let mut format = java(&self.folder);
+        let mut format = java(&self.folder, HEAP);
         format.args(["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config"]);
         let output = format.arg(self.configuration()).output().expect("`java` and `setpriv` can be started");
         assert!(output.status.success(), "Kafka's StorageTool: {}", String::from_utf8_lossy(&output.stderr));
@@ -96,7 +96,7 @@ impl Node {
         self.log_begins = fs::metadata(self.log()).map_or(0, |log| log.len());
         let console = File::options().create(true).append(true).open(self.folder.join("console.log"));
         let console = console.expect("the folder is ours");
-        let mut broker = java(&self.folder);
+        let mut broker = java(&self.folder, HEAP);
         broker.arg("kafka.Kafka").arg(self.configuration());
         broker.stdout(console.try_clone().expect("a file may be opened twice")).stderr(console);
         self.process = Some(broker.spawn().expect("`java` can be started: it formatted the folder"));
@@ -162,19 +162,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A Java process that dies with the thread that started it, even when that is killed too hard to clean up.
-fn java(folder: &Path) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let jars = root.join(".deps/kafka/libs");
-    assert!(jars.is_dir(), "the jars of Apache Kafka are not in {}: run scripts/setup.sh", jars.display());
-    let mut java = Command::new("setpriv");
-    java.args(["--pdeathsig", "KILL", "java", "-Xms128m", HEAP, "-XX:+UseSerialGC", "-XX:-UsePerfData"]);
-    java.arg("-XX:TieredStopAtLevel=1").arg(format!("-Dmodelmill.kafka.folder={}", folder.display()));
-    java.arg(format!("-Dlog4j2.configurationFile={}", root.join("scripts/kafka-log4j2.xml").display()));
-    java.arg("-cp").arg(jars.join("*")).stdin(Stdio::null());
-    java
 }
 
 /// Below the range out of which the system takes ports for outgoing connections, so that none of them is in the way while a

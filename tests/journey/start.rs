@@ -141,3 +141,21 @@ fn a_broker_that_cannot_be_reached_is_one_line_and_a_worker_that_waits() {
     let took = worker.stop();
     assert!(took < Duration::from_secs(2), "there is nothing to wait for, but it took {took:?}");
 }
+
+#[test]
+fn a_broker_that_never_answers_ends_the_start_after_startup_timeout() {
+    let Some(rig) = Rig::new("nobody") else { return };
+    iris(&rig);
+    let _lane = rig.lane("iris", json!([{"predict": {"model": "iris"}}]));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    rig.server(|server| {
+        server["kafka"]["brokers"] = json!(closed);
+        server["startup_timeout"] = json!("2s");
+    });
+    let worker = rig.start();
+    let started = Instant::now();
+    let (code, sentence) = refusal(worker);
+    assert_eq!(code, Some(1), "{sentence}");
+    assert!(sentence.contains(&closed) && sentence.contains("kafka.brokers"), "{sentence}");
+    assert!(started.elapsed() < Duration::from_secs(20), "it gave up after {:?}", started.elapsed());
+}

@@ -1,4 +1,6 @@
-//! An authority and a server's certificate that it has signed, made for one test by OpenSSL's program.
+//! An authority and the certificates that it has signed, made for one test by OpenSSL's program.
+
+#![allow(dead_code, reason = "each of the modules that include this uses a part of it")]
 
 use std::{fs, path::Path, process::Command};
 
@@ -14,6 +16,8 @@ subjectAltName = DNS:localhost
 [server]
 basicConstraints = critical, CA:FALSE
 subjectAltName = DNS:localhost
+[client]
+basicConstraints = critical, CA:FALSE
 ";
 
 /// Writes `ca.pem`, `server.pem` and `server.key`, for the name `localhost`, into a folder.
@@ -25,13 +29,28 @@ pub fn make(folder: &Path) {
     let new_key = ["-newkey", "rsa:2048", "-nodes", "-config", "openssl.cnf"];
     let authority = ["-x509", "-days", "2", "-extensions", "authority", "-keyout", "ca.key", "-out", "ca.pem"];
     openssl(folder, &[&["req"][..], &new_key, &authority].concat());
-    openssl(
-        folder,
-        &[&["req"][..], &new_key, &["-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"]].concat(),
-    );
-    let signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-out", "server.pem"];
-    let server = ["-in", "server.csr", "-extfile", "openssl.cnf", "-extensions", "server"];
-    openssl(folder, &[&["x509", "-req"][..], &server, &signed].concat());
+    sign(folder, "server", "localhost", "server");
+}
+
+/// Writes `client.pem` and `client.key`, which `password` opens, for a client of this name; the folder is one of [`make`].
+pub fn make_client(folder: &Path, name: &str, password: &str) {
+    sign(folder, "client", name, "client");
+    let (open, word) = (folder.join("client.open.key"), format!("pass:{password}"));
+    fs::rename(folder.join("client.key"), &open).unwrap();
+    let locked = ["-in", "client.open.key", "-out", "client.key", "-passout", &word];
+    openssl(folder, &[&["pkcs8", "-topk8", "-v2", "aes256"][..], &locked].concat());
+    fs::remove_file(open).unwrap();
+}
+
+/// Writes a key and its certificate for a common name, with the extensions of a section above.
+fn sign(folder: &Path, file: &str, name: &str, extensions: &str) {
+    let [key, request, certificate] = ["key", "csr", "pem"].map(|kind| format!("{file}.{kind}"));
+    let subject = format!("/CN={name}");
+    let new_key = ["req", "-newkey", "rsa:2048", "-nodes", "-config", "openssl.cnf"];
+    openssl(folder, &[&new_key[..], &["-subj", &subject, "-keyout", &key, "-out", &request]].concat());
+    let signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-out", &certificate];
+    let about = ["-in", &request, "-extfile", "openssl.cnf", "-extensions", extensions];
+    openssl(folder, &[&["x509", "-req"][..], &about, &signed].concat());
 }
 
 fn openssl(folder: &Path, arguments: &[&str]) {

@@ -3,12 +3,15 @@
 //! Guarantee: whatever a test starts is gone when it ends, also when it fails: processes are killed, folders removed, topics
 //! deleted. Every wait has a deadline and says what was missing.
 
+pub mod acls;
 pub mod backlog;
+pub mod java;
 pub mod kafka;
 pub mod lane;
 pub mod murmur2;
 pub mod proxy;
 pub mod rig;
+pub mod secured;
 pub mod worker;
 
 use std::{

@@ -28,15 +28,19 @@ pub struct Rig {
 impl Rig {
     /// A place of its own on the tests' Kafka, with a server file; `None` if there is no Kafka.
     pub fn new(label: &str) -> Option<Self> {
+        brokers().map(|brokers| Self::on(brokers, label))
+    }
+
+    /// The same on another Kafka.
+    pub fn on(brokers: String, label: &str) -> Self {
         static RIGS: AtomicU32 = AtomicU32::new(0);
-        let brokers = brokers()?;
         let name = format!("journey-{}-{}-{label}", std::process::id(), RIGS.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("pipelines")).unwrap();
         fs::create_dir(folder.path().join("models")).unwrap();
         let rig = Self { brokers, name, folder, topics: Mutex::default() };
         rig.server(|_| {});
-        Some(rig)
+        rig
     }
 
     pub fn folder(&self) -> &Path {

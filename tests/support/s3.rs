@@ -19,7 +19,7 @@ use modelmill::store::{S3Config, S3Store};
 use tempfile::TempDir;
 
 #[path = "certificates.rs"]
-mod certificates;
+pub mod certificates;
 
 const ACCESS: &str = "testkey";
 const SECRET: &str = "testsecret";

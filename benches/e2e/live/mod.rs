@@ -22,6 +22,7 @@ use flow::{Ask, Asks};
 pub mod registered;
 pub mod reload;
 pub mod restart;
+pub mod rolling;
 pub mod turnover;
 
 mod big;
@@ -73,12 +74,17 @@ struct Live {
 impl Live {
     /// Starts one and waits until it is ready.
     fn start(lane: &Lane<'_>, setup: &Setup, change: impl FnOnce(&mut Command)) -> Self {
+        Self::start_as(lane, setup, "", change)
+    }
+
+    /// The same with more lines of the map `kafka:` of `server.yaml`.
+    fn start_as(lane: &Lane<'_>, setup: &Setup, kafka: &str, change: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Taken again by the worker at once.
         let admin = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
         let (Setup { repository, models, predict }, Lane { cluster, tag, requests, results }) = (setup, lane);
         let server = format!(
-            "kafka: {{brokers: \"{}\", group: {tag}}}\nmodels: {{repository: \"{repository}\", {models}}}\n\
+            "kafka: {{brokers: \"{}\", group: {tag}, {kafka}}}\nmodels: {{repository: \"{repository}\", {models}}}\n\
              admin: {{listen: \"{admin}\"}}\n",
             cluster.brokers
         );

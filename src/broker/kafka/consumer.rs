@@ -23,7 +23,7 @@ use rdkafka::{
 use super::{
     context::{ClientLog, FatalError, Reach},
     group::{Context, State},
-    native::{Batch, DataQueue},
+    native::{Batch, DataQueue, events_waiting},
     ticket::Ticket,
 };
 use crate::{
@@ -237,20 +237,22 @@ impl KafkaConsumer {
     /// Serves rebalances, errors and commit results. Records come through the other queue; one that strayed into this one
     /// is a chunk of its own.
     fn serve_group(&self) {
-        while let Some(event) = self.client.poll(Duration::ZERO) {
-            match event {
-                Ok(message) => {
+        // One event a call; those that come meanwhile are served the next time.
+        for _ in 0..=events_waiting(&self.client) {
+            match self.client.poll(Duration::ZERO) {
+                None => {}
+                Some(Ok(message)) => {
                     let topics = &self.context().options.topics;
                     if let Some(topic) = topics.iter().position(|topic| topic == message.topic()) {
                         let records = MemoryRecords(vec![owned(&message, topic)]);
                         self.hand_on(Chunk::new(Box::new(records)));
                     }
                 }
-                Err(KafkaError::MessageConsumptionFatal(code)) => {
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     self.context().state.fatal.tell(WorkerError::Broker(code.to_string()))
                 }
                 // Told through the context already.
-                Err(_) => {}
+                Some(Err(_)) => {}
             }
         }
     }

@@ -1,14 +1,15 @@
 //! What librdkafka tells about itself, as few log lines as it takes.
 //!
 //! The client reports every failed attempt to connect, several times a second, and recovers by itself. We say once that the
-//! brokers are gone and once that they are back; an error that no retry cures stops the worker.
+//! brokers are gone and once that they are back; an error that no retry cures stops the worker; any other, such as a right
+//! that was taken away, is told once a minute while it lasts.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -22,6 +23,9 @@ use crate::{
     error::WorkerError,
     metrics::{ClientMetrics, ClientStatistics, KafkaClient},
 };
+
+/// How often the same error is told.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// An error that no retry cures, told once to whoever waits for it.
 #[derive(Default)]
@@ -49,6 +53,13 @@ impl FatalError {
     }
 }
 
+/// Why a client has failed for good, with what to do where that is known.
+fn last_words(reason: String) -> String {
+    // What becomes of two members of one name, by the classic protocol and by that of Kafka 4.
+    let is_of_names = ["group.instance.id", "instance ID"].iter().any(|words| reason.contains(words));
+    if is_of_names { format!("{reason}; each worker needs a group.instance.id of its own") } else { reason }
+}
+
 /// Whether the brokers are out of reach, as the worker's clients share it: what happens to all of them is told once.
 #[derive(Debug, Default)]
 pub struct Reach {
@@ -63,6 +74,8 @@ pub struct ClientLog {
     reach: Arc<Reach>,
     unreachable: AtomicBool,
     outage: Mutex<Outage>,
+    /// When each kind of other error was told last.
+    told: Mutex<Vec<(RDKafkaErrorCode, Instant)>>,
     metrics: ClientMetrics,
 }
 
@@ -78,7 +91,7 @@ impl ClientLog {
     pub fn new(client: KafkaClient, fatal: Arc<FatalError>, reach: Arc<Reach>) -> Self {
         let metrics = ClientMetrics::new(client);
         let (unreachable, outage) = (AtomicBool::new(false), Mutex::default());
-        Self { role: client.as_str(), fatal, reach, unreachable, outage, metrics }
+        Self { role: client.as_str(), fatal, reach, unreachable, outage, told: Mutex::default(), metrics }
     }
 
     /// A line of the client's own log: for those who debug it. What matters arrives as an error, too.
@@ -97,7 +110,7 @@ impl ClientLog {
         let role = self.role;
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
-                self.fatal.tell(WorkerError::Broker(reason.to_owned()))
+                self.fatal.tell(WorkerError::Broker(last_words(reason.to_owned())))
             }
             Some(RDKafkaErrorCode::AllBrokersDown) => self.trouble(|outage| outage.all_down = true),
             Some(
@@ -107,8 +120,21 @@ impl ClientLog {
                 | RDKafkaErrorCode::Authentication
                 | RDKafkaErrorCode::SSL,
             ) => self.trouble(|outage| outage.reason = Some(reason.to_owned())),
-            _ => tracing::warn!(role, reason, "{error}"),
+            code if self.is_new(code) => tracing::warn!(role, reason, "{error}"),
+            _ => tracing::debug!(role, reason, "{error}"),
         }
+    }
+
+    /// Whether an error is to be told: the client repeats it with every try, several times a second.
+    pub fn is_new(&self, code: Option<RDKafkaErrorCode>) -> bool {
+        let Some(code) = code else { return true };
+        let mut told = self.told.lock();
+        told.retain(|(_, last)| last.elapsed() < AGAIN);
+        let is_new = told.iter().all(|(known, _)| *known != code);
+        if is_new {
+            told.push((code, Instant::now()));
+        }
+        is_new
     }
 
     /// Takes note of a trouble; the one that completes the picture is told, by the first client that sees it.

@@ -92,7 +92,9 @@ impl Context {
     }
 
     fn commit_failed(&self, due: &[(Source, i64)], error: &KafkaError) {
-        tracing::warn!(%error, partitions = due.len(), "a commit did not reach the broker; it is sent again");
+        if self.log.is_new(error.rdkafka_error_code()) {
+            tracing::warn!(%error, partitions = due.len(), "a commit did not reach the broker; it is sent again");
+        }
         let mut offsets = self.state.offsets.lock();
         for (source, offset) in due {
             offsets.not_committed(*source, *offset);

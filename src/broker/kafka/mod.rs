@@ -1,15 +1,19 @@
 //! Kafka, through librdkafka. The only place that knows it.
 
 pub mod announcer;
+pub mod beginning;
 pub mod client;
 pub mod consumer;
 mod context;
 pub mod embedded;
+pub mod entrance;
 mod group;
 mod native;
 pub mod notifications;
 pub mod outbox;
+mod patience;
 pub mod producer;
+mod refusal;
 pub mod replies;
 mod reports;
 pub mod settings;

@@ -1,4 +1,5 @@
-//! The batch calls of librdkafka that its Rust wrapper does not offer. The only `unsafe` code around Kafka.
+//! The calls of librdkafka that its Rust wrapper does not offer: batches, and what a client may do. The only `unsafe` code
+//! around Kafka.
 //!
 //! Why: a consumer's and a producer's cost per record decides the cost of a small request. Taking and giving records in
 //! batches, with payloads read and written in place, costs 1.5 CPU-µs a record for consume + produce + commit where the
@@ -22,17 +23,21 @@ use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
 use records::Record;
 
-pub use events::EventQueue;
+pub use events::{EventQueue, events_waiting};
 pub use headers::HeaderList;
 pub use partitions::Partitions;
 pub use produce::{Outgoing, OutputTopic, Place};
 pub use records::NativeRecords;
+#[cfg(test)]
+pub use rights::Operations;
+pub use rights::{Rights, Verdict, ask as ask_rights};
 
 mod events;
 mod headers;
 mod partitions;
 mod produce;
 mod records;
+mod rights;
 
 /// Keeps a client alive for as long as memory of its own is in use.
 type Keep = Arc<dyn Send + Sync>;

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rdkafka::ClientConfig;
 
+use super::refusal::of_configuration;
+
 /// What the clients must know; any librdkafka property may be overridden.
 #[derive(Clone, Debug, Default)]
 pub struct KafkaSettings {
@@ -108,9 +110,23 @@ impl KafkaSettings {
         config
     }
 
+    /// For asking what the group has committed, and committing where it begins, without being a member.
+    pub fn bystander(&self) -> ClientConfig {
+        let mut config = self.admin();
+        config.set("group.id", &self.group).set("enable.auto.commit", "false").remove("group.instance.id");
+        config
+    }
+
     /// For looking at topics and creating them.
     pub fn admin(&self) -> ClientConfig {
         self.finish(self.base())
+    }
+
+    /// What the client library does not take of this, told without the value, which may be a secret; `None` if it takes all.
+    pub fn problem(&self) -> Option<String> {
+        let clients = [self.consumer(0, Duration::ZERO), self.producer(0, None), self.listener(), self.admin()];
+        let refused = clients.iter().find_map(|config| config.create_native_config().err());
+        refused.map(|error| format!("the Kafka client refuses its configuration: {}", of_configuration(&error)))
     }
 
     fn base(&self) -> ClientConfig {

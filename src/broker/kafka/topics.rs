@@ -1,25 +1,15 @@
-//! Looks before the worker starts: do the brokers answer, are the topics there, shall they be created?
+//! Topics before the worker starts: how they are created where they are not there, and why they cannot be used.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     metadata::{Metadata, MetadataPartition},
 };
 
-use super::settings::KafkaSettings;
-
-/// How long one look may take before the brokers count as unreachable.
-const LOOK: Duration = Duration::from_secs(5);
-
-/// How long a look waits before it asks whether the worker shall stop.
-const SLICE: Duration = Duration::from_millis(250);
+use super::{refusal::of_configuration, settings::KafkaSettings};
 
 /// How topics are created that are not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,27 +20,53 @@ pub struct Creation {
     pub replication: i32,
 }
 
-/// Why the topics are not ready.
+/// Why a worker cannot begin.
 #[derive(Debug, thiserror::Error)]
-pub enum TopicError {
+pub enum EntranceError {
     /// The client refuses its configuration: nothing was tried.
     #[error("the Kafka client refuses its configuration: {0}")]
-    Config(KafkaError),
+    Config(String),
     /// Nobody answers.
     #[error("cannot reach Kafka at `{brokers}`: {reason}; check kafka.brokers and that the broker is up")]
     Unreachable { brokers: String, reason: String },
+    /// The cluster does not let this client in; `reason` says what to do, too.
+    #[error("Kafka at `{brokers}` does not let this worker in: {reason} (kafka.properties)")]
+    Rejected { brokers: String, reason: String },
+    /// The cluster lets this client in, and not do what it must.
+    #[error(
+        "Kafka at `{brokers}` does not allow this user to {}; add the ACLs (docs/security.md lists them), or check the names",
+        .what.join(", ")
+    )]
+    Forbidden { brokers: String, what: Vec<String> },
     /// Topics are missing and may not be created.
     #[error("{}", missing(.0))]
     Missing(Vec<String>),
+    /// The group must have committed something, and has not.
+    #[error(
+        "group `{group}` has committed nothing of {}, and `kafka.on_start: committed` begins nowhere else; for a first start \
+         set it to earliest or latest, or check kafka.group",
+        quoted(topics)
+    )]
+    Uncommitted { group: String, topics: Vec<String> },
     /// The broker refuses a topic.
     #[error("topic `{topic}` cannot be used: {reason}")]
     Refused { topic: String, reason: String },
 }
 
+impl EntranceError {
+    /// Whether somebody may be about to mend it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Rejected { .. } | Self::Forbidden { .. })
+    }
+}
+
 fn missing(topics: &[String]) -> String {
-    let names: Vec<_> = topics.iter().map(|name| format!("`{name}`")).collect();
     let (verb, them) = if topics.len() == 1 { ("topic does", "it") } else { ("topics do", "them") };
-    format!("the {verb} not exist: {}; create {them}, or set kafka.create_topics.enabled", names.join(", "))
+    format!("the {verb} not exist: {}; create {them}, or set kafka.create_topics.enabled", quoted(topics))
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The partitions of the one topic that was asked about, of which there is at least one.
@@ -66,112 +82,39 @@ pub fn listed(metadata: &Metadata) -> Result<Vec<i32>, Option<RDKafkaErrorCode>>
     }
 }
 
-/// Waits until the brokers answer, logging once that they do not, then sees to the topics. Blocks.
+/// Creates topics, for which the broker may take `patience`. Blocks; to be called from a thread of a tokio runtime that may
+/// block.
 ///
 /// # Errors
-/// If topics are missing or refused; never because the brokers are away, unless the worker is stopping.
-pub fn ensure(
+/// If the broker refuses one, or does not answer.
+pub fn create(
     settings: &KafkaSettings,
-    topics: &BTreeSet<String>,
-    creation: Option<Creation>,
-    is_stopping: &dyn Fn() -> bool,
-) -> Result<(), TopicError> {
-    let mut told = false;
-    loop {
-        match look_until(settings, topics, creation, is_stopping) {
-            Err(TopicError::Unreachable { brokers, reason }) if !is_stopping() => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(brokers, reason, "cannot reach the Kafka brokers; retrying until they answer");
-                }
-            }
-            outcome => {
-                if told && outcome.is_ok() {
-                    tracing::info!("the Kafka brokers answer");
-                }
-                return outcome;
-            }
-        }
-    }
-}
-
-/// One look: names what is missing, or creates it. Blocks; to be called from a thread of a tokio runtime that may block.
-///
-/// # Errors
-/// See [`TopicError`].
-pub fn look(settings: &KafkaSettings, topics: &BTreeSet<String>, creation: Option<Creation>) -> Result<(), TopicError> {
-    look_until(settings, topics, creation, &|| false)
-}
-
-fn look_until(
-    settings: &KafkaSettings,
-    topics: &BTreeSet<String>,
-    creation: Option<Creation>,
-    is_stopping: &dyn Fn() -> bool,
-) -> Result<(), TopicError> {
-    let client: BaseConsumer = settings.admin().create().map_err(TopicError::Config)?;
-    let mut absent = Vec::new();
-    for topic in topics {
-        match find(&client, topic, is_stopping) {
-            Ok(true) => {}
-            Ok(false) => absent.push(topic.clone()),
-            Err(Find::Refused(reason)) => return Err(TopicError::Refused { topic: topic.clone(), reason }),
-            Err(Find::Unreachable(reason)) => {
-                return Err(TopicError::Unreachable { brokers: settings.brokers.clone(), reason });
-            }
-        }
-    }
-    match creation {
-        _ if absent.is_empty() => Ok(()),
-        None => Err(TopicError::Missing(absent)),
-        Some(creation) => create(settings, &absent, creation),
-    }
-}
-
-enum Find {
-    Refused(String),
-    Unreachable(String),
-}
-
-fn find(client: &BaseConsumer, topic: &str, is_stopping: &dyn Fn() -> bool) -> Result<bool, Find> {
-    let deadline = Instant::now() + LOOK;
-    let metadata = loop {
-        match client.fetch_metadata(Some(topic), SLICE) {
-            Err(error)
-                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::InvalidTopic)
-                    && Instant::now() < deadline
-                    && !is_stopping() => {}
-            outcome => break outcome,
-        }
-    };
-    let metadata = metadata.map_err(|error| match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::InvalidTopic) => Find::Refused(error.to_string()),
-        _ => Find::Unreachable(error.to_string()),
-    })?;
-    let entry = metadata.topics().iter().find(|entry| entry.name() == topic);
-    match entry.and_then(|entry| entry.error()).map(RDKafkaErrorCode::from) {
-        None => Ok(entry.is_some_and(|entry| !entry.partitions().is_empty())),
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(false),
-        // A topic that was just created has no leaders for a moment.
-        Some(RDKafkaErrorCode::LeaderNotAvailable) => Ok(true),
-        Some(code) => Err(Find::Refused(code.to_string())),
-    }
-}
-
-fn create(settings: &KafkaSettings, topics: &[String], creation: Creation) -> Result<(), TopicError> {
-    let admin: AdminClient<DefaultClientContext> = settings.admin().create().map_err(TopicError::Config)?;
+    topics: &[String],
+    creation: Creation,
+    patience: Duration,
+) -> Result<(), EntranceError> {
+    let admin = settings.admin().create().map_err(|error| EntranceError::Config(of_configuration(&error)))?;
+    let admin: AdminClient<DefaultClientContext> = admin;
     let replication = || TopicReplication::Fixed(creation.replication);
     let new: Vec<_> = topics.iter().map(|name| NewTopic::new(name, creation.partitions, replication())).collect();
-    let options = AdminOptions::new().operation_timeout(Some(LOOK));
+    let options = AdminOptions::new().operation_timeout(Some(patience));
     let results = tokio::runtime::Handle::current().block_on(admin.create_topics(&new, &options));
     let unreachable =
-        |error: KafkaError| TopicError::Unreachable { brokers: settings.brokers.clone(), reason: error.to_string() };
+        |error: KafkaError| EntranceError::Unreachable { brokers: settings.brokers.clone(), reason: error.to_string() };
+    let mut forbidden = Vec::new();
     for result in results.map_err(unreachable)? {
         match result {
             Ok(topic) => tracing::info!(topic, partitions = creation.partitions, "topic created"),
             // Another replica was faster.
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => return Err(TopicError::Refused { topic, reason: code.to_string() }),
+            Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)) => {
+                forbidden.push(format!("create topic `{topic}`"));
+            }
+            Err((topic, code)) => return Err(EntranceError::Refused { topic, reason: code.to_string() }),
         }
     }
-    Ok(())
+    match forbidden {
+        none if none.is_empty() => Ok(()),
+        what => Err(EntranceError::Forbidden { brokers: settings.brokers.clone(), what }),
+    }
 }

@@ -36,7 +36,7 @@ pub fn measure(args: &LoadArgs) -> anyhow::Result<Report> {
     let sending = Sending::new(args, &bodies);
     // A process that has gone is better found before the load than after it.
     Usage::of(&args.pids)?;
-    let client = Client::connect(&options(args))?;
+    let client = Client::connect(&options(args)?)?;
     if !args.preload && !args.no_send {
         warm_up(args, &sending, &client)?;
     }
@@ -56,13 +56,16 @@ pub fn measure(args: &LoadArgs) -> anyhow::Result<Report> {
 }
 
 /// How the arguments say to connect.
-pub fn options(args: &LoadArgs) -> ClientOptions {
+///
+/// # Errors
+/// If the file of properties is not in order.
+pub fn options(args: &LoadArgs) -> anyhow::Result<ClientOptions> {
     let results: Vec<&str> = args.results.iter().map(String::as_str).collect();
     let mut options = ClientOptions::new(&args.connection.brokers, &args.topic, &results);
-    options.properties = args.connection.properties();
+    options.properties = args.connection.properties()?;
     options.start = if args.no_send { Start::Beginning } else { Start::End };
     options.linger = if args.rate.is_some() { Duration::ZERO } else { LINGER };
-    options
+    Ok(options)
 }
 
 fn send_times(args: &LoadArgs) -> SendTimes {

@@ -129,7 +129,7 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
 /// As for [`run`]; also if the broker did not take every request.
 pub fn preload(args: &LoadArgs) -> anyhow::Result<String> {
     let bodies = bodies(args)?;
-    let client = Client::connect(&measure::options(args))?;
+    let client = Client::connect(&measure::options(args)?)?;
     let run = run::Run::new(args.run.clone(), run::SendTimes::Unknown);
     let progress = progress::Progress::new("sending", args.requests);
     sending::Sending::new(args, &bodies).send_all(&client.requests, &run, &progress)?;

@@ -101,7 +101,7 @@ fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
 
 /// Sends all letters, then prints answers until each has its own, the broker has refused one, or the time is up.
 pub fn exchange(args: &SendArgs, letters: Vec<Letter>, output: &mut impl Write) -> anyhow::Result<Outcome> {
-    let client = Client::connect(&options(args))?;
+    let client = Client::connect(&options(args)?)?;
     let width = letters.iter().map(|letter| letter.id.chars().count()).max().unwrap_or(0);
     let mut printer = Printer::new(output, args.json, width);
     let mut pending = Pending::default();
@@ -132,13 +132,13 @@ pub fn exchange(args: &SendArgs, letters: Vec<Letter>, output: &mut impl Write) 
     Ok(outcome)
 }
 
-fn options(args: &SendArgs) -> ClientOptions {
+fn options(args: &SendArgs) -> anyhow::Result<ClientOptions> {
     let results: Vec<&str> = args.results.iter().map(String::as_str).collect();
     let mut options = ClientOptions::new(&args.connection.brokers, &args.topic, &results);
-    options.properties = args.connection.properties();
+    options.properties = args.connection.properties()?;
     // An idempotent producer waits half a second for its id before it sends anything, which would stand in every latency.
     options.properties.entry("enable.idempotence".to_owned()).or_insert_with(|| "false".to_owned());
-    options
+    Ok(options)
 }
 
 fn take<W: Write>(

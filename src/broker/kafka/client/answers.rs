@@ -20,6 +20,7 @@ use super::{
     record::RecordView,
     topics::partitions,
 };
+use crate::broker::kafka::refusal::of_configuration;
 
 /// librdkafka's properties for reading fast and from fixed positions.
 pub(super) const PROPERTIES: &[(&str, &str)] = &[
@@ -53,6 +54,7 @@ impl Answers {
             positions = ends(&consumer, positions, options.connect_timeout)?;
         }
         assign(&consumer, &positions)?;
+        consumer.context().connected();
         Ok(Self { consumer })
     }
 
@@ -92,7 +94,7 @@ pub(super) fn consumer(options: &ClientOptions, more: &[(&str, &str)]) -> Result
     let defaults = [PROPERTIES, &[("group.id", &*group)], more].concat();
     config(&options.brokers, &defaults, &options.properties)
         .create_with_context(Context::default())
-        .map_err(|error| ClientError::Configuration(error.to_string()))
+        .map_err(|error| ClientError::Configuration(of_configuration(&error)))
 }
 
 /// Where each partition of `positions` ends now.

@@ -1,31 +1,38 @@
-//! What librdkafka tells its owner: log lines go to `tracing`, the last error is kept for the sentence that a failure
+//! What librdkafka tells its owner: log lines go to `tracing`, the most telling error is kept for the sentence that a failure
 //! ends in, and undelivered requests are counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
-    error::{KafkaError, RDKafkaErrorCode},
+    error::KafkaError,
     producer::{DeliveryResult, ProducerContext},
 };
 
 use super::Properties;
+use crate::broker::kafka::refusal::{Listener, Trouble};
 
 /// Shared by the producer and the consumer of a client; each has its own.
 #[derive(Default)]
 pub struct Context {
-    last_error: Mutex<Option<String>>,
+    heard: Listener,
+    connected: AtomicBool,
     undelivered: AtomicU64,
     undelivered_reason: Mutex<Option<String>>,
 }
 
 impl Context {
-    /// The last error that was more telling than "all brokers are down".
-    pub fn last_error(&self) -> Option<String> {
-        self.last_error.lock().clone()
+    /// The most telling error.
+    pub fn heard(&self) -> Option<Trouble> {
+        self.heard.heard()
+    }
+
+    /// From now on the log says what befalls the connection; until then it is said once, by the error that comes of it.
+    pub fn connected(&self) {
+        self.connected.store(true, Ordering::Relaxed);
     }
 
     /// How many requests the broker did not acknowledge.
@@ -42,7 +49,11 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+        self.heard.hear_line(facility, message);
         match level {
+            _ if facility == "FAIL" && !self.connected.load(Ordering::Relaxed) => {
+                tracing::debug!(facility, "librdkafka: {message}");
+            }
             // Producer properties on a consumer and the like: one map of properties configures both.
             _ if facility == "CONFWARN" => tracing::debug!(facility, "librdkafka: {message}"),
             Emerg | Alert | Critical => tracing::error!(facility, "librdkafka: {message}"),
@@ -54,11 +65,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka reports an error");
-        let mut last = self.last_error.lock();
-        if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            // What follows says in which state of the connection, which tells nothing more.
-            *last = Some(reason.split(" (after ").next().unwrap_or(reason).to_owned());
-        }
+        self.heard.hear(error.rdkafka_error_code(), reason);
     }
 }
 

@@ -8,6 +8,14 @@ pub enum ClientError {
     /// librdkafka refuses a property.
     #[error("the Kafka client cannot be configured: {0}")]
     Configuration(String),
+    /// The cluster answers and does not let the client in.
+    #[error("the cluster at `{brokers}` does not let this client in: {reason}")]
+    Rejected {
+        /// The bootstrap addresses that were tried.
+        brokers: String,
+        /// What the client library says of it, and which property to look at.
+        reason: String,
+    },
     /// No broker answered in time.
     #[error(
         "no broker at `{brokers}` answered within {waited:?}: {reason}; check the address, and the security properties \

@@ -16,6 +16,7 @@ use super::{
     ClientError, ClientOptions,
     context::{Context, config},
 };
+use crate::broker::kafka::refusal::of_configuration;
 
 /// How long to wait before a full queue is tried again: long enough for librdkafka to send a batch.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
@@ -65,11 +66,12 @@ impl Requests {
         }
         let producer: BaseProducer<Context> = config
             .create_with_context(Context::default())
-            .map_err(|error| ClientError::Configuration(error.to_string()))?;
+            .map_err(|error| ClientError::Configuration(of_configuration(&error)))?;
         let requests = Self { producer, topic: options.request_topic.clone() };
         requests.producer.client().fetch_metadata(Some(&requests.topic), options.connect_timeout).map_err(|error| {
             ClientError::Topic { action: "describe", topic: requests.topic.clone(), reason: error.to_string() }
         })?;
+        requests.context().connected();
         Ok(requests)
     }
 

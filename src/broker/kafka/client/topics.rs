@@ -22,7 +22,10 @@ use super::{
     context::{Context, config},
     record::{Record, RecordView},
 };
-use crate::broker::kafka::topics::listed;
+use crate::broker::kafka::{
+    refusal::{Trouble, of_configuration},
+    topics::listed,
+};
 
 /// How long an operation on topics may take, broker restarts left aside.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -150,21 +153,22 @@ fn similar(consumer: &BaseConsumer<Context>, topic: &str) -> String {
 fn unreachable_broker(consumer: &BaseConsumer<Context>, error: &KafkaError, options: &ClientOptions) -> ClientError {
     // Errors wait in the consumer's queue among log lines until somebody looks.
     let deadline = Instant::now() + Duration::from_millis(500);
-    while consumer.context().last_error().is_none() && Instant::now() < deadline {
+    while consumer.context().heard().is_none() && Instant::now() < deadline {
         drop(consumer.poll(Duration::from_millis(10)));
     }
     let code = || error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-    ClientError::Unreachable {
-        brokers: options.brokers.clone(),
-        waited: options.connect_timeout,
-        reason: consumer.context().last_error().unwrap_or_else(code),
+    let (brokers, waited) = (options.brokers.clone(), options.connect_timeout);
+    match consumer.context().heard() {
+        Some(Trouble::Rejected(reason)) => ClientError::Rejected { brokers, reason },
+        Some(Trouble::Unreachable(reason)) => ClientError::Unreachable { brokers, waited, reason },
+        None => ClientError::Unreachable { brokers, waited, reason: code() },
     }
 }
 
 fn admin(brokers: &str) -> Result<AdminClient<Context>, ClientError> {
     config(brokers, &[], &Properties::new())
         .create_with_context(Context::default())
-        .map_err(|error| ClientError::Configuration(error.to_string()))
+        .map_err(|error| ClientError::Configuration(of_configuration(&error)))
 }
 
 fn verdict<'a>(

@@ -2,10 +2,24 @@
 
 use std::{ffi::c_int, os::fd::RawFd, ptr, sync::Arc};
 
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    producer::{BaseProducer, Producer, ProducerContext},
+};
 use rdkafka_sys as sys;
 
 use super::Keep;
+
+/// Events that wait for [`BaseConsumer::poll`], which serves one a call if it is given no time to wait.
+pub fn events_waiting<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> usize {
+    // SAFETY: the client is live; the reference to its queue, or to the one that it leads to, is ours to give back.
+    unsafe {
+        let queue = sys::rd_kafka_queue_get_main(consumer.client().native_ptr());
+        let length = sys::rd_kafka_queue_length(queue);
+        sys::rd_kafka_queue_destroy(queue);
+        length
+    }
+}
 
 /// The queue of a producer's events.
 pub struct EventQueue {
