@@ -189,7 +189,7 @@ input:
 output:
   topic: a
   dead_letter_topic: a
-  reply_topics: [checkout.*, "[", ""]
+  reply_topics: [checkout.*, \"[\", \"\"]
 steps:
   - lowercase: {column: text}
 ",
