@@ -348,7 +348,8 @@ mod tests {
             requests: vec![request(0, 0..1, &mut ids), request(1, 1..3, &mut ids), request(2, 3..4, &mut ids)],
         };
         let read = |group: &Group| {
-            let messages: Vec<_> = group.requests.iter().map(|request| (request.message, request.rows.clone())).collect();
+            let messages: Vec<_> =
+                group.requests.iter().map(|request| (request.message, request.rows.clone())).collect();
             (messages, group.columns.find("x").unwrap().tensor.elements().clone())
         };
         assert!(group.part(|_| false).is_none());

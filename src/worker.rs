@@ -86,9 +86,8 @@ impl Worker {
     /// Answers those who must wait for a look at the topics that they want their answers on.
     fn later(&self, replies: &Replies, waiting: Option<Sorted>) -> impl Stream<Item = Answered> {
         let settled = stream::iter(waiting).then(|waiting| self.wait_for_replies(replies, waiting));
-        settled.flat_map(|Sorted { groups, refused }| {
-            self.answers(groups).chain(stream::iter(Answered::refused(refused)))
-        })
+        settled
+            .flat_map(|Sorted { groups, refused }| self.answers(groups).chain(stream::iter(Answered::refused(refused))))
     }
 
     fn decode(&self, chunk: &Chunk) -> Decoded {

@@ -233,10 +233,7 @@ impl OutputConfig {
 
 pub(super) fn topic_problem(topic: &str, path: &KeyPath) -> Option<Problem> {
     (!is_topic_name(topic)).then(|| {
-        let sentence = format!(
-            "`{}` is no topic name: {TOPIC_NAME_RULE}",
-            topic.escape_debug()
-        );
+        let sentence = format!("`{}` is no topic name: {TOPIC_NAME_RULE}", topic.escape_debug());
         Problem::new(path.clone(), sentence)
     })
 }

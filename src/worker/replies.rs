@@ -45,7 +45,8 @@ impl Sorted {
             }
             if let Some(failed) = group.split_failed() {
                 let pipeline = group.route.pipeline;
-                self.refused.extend(failed.requests.into_iter().map(|request| Refused::from_request(request, pipeline)));
+                self.refused
+                    .extend(failed.requests.into_iter().map(|request| Refused::from_request(request, pipeline)));
             }
         }
         self.groups.retain(|group| !group.requests.is_empty());
@@ -94,5 +95,78 @@ fn refusal(replies: &Replies, request: &Request) -> Option<RequestError> {
     match replies.standing(request.message) {
         Standing::Refused(why) => Some(RequestError::new(ErrorCode::InvalidRequest, why)),
         Standing::None | Standing::Sought | Standing::Granted { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        broker::replies::ReplyTopic,
+        request::{Form, Ids, Route},
+        tensor::{Column, Elements, Tensor},
+    };
+
+    /// Four requests of a row each, in messages 0 to 3, and message 4, which could not be decoded.
+    fn sorted(deadline: i64) -> Sorted {
+        let mut ids = Ids::default();
+        let id = ids.push("r");
+        let request = |message: usize| Request {
+            message,
+            id,
+            rows: message..message + 1,
+            form: Form::Rows,
+            deadline,
+            has_headers: true,
+            options: None,
+            failure: None,
+        };
+        let columns = [Column::new("x", Tensor::vector(Elements::Int64(vec![0, 10, 20, 30])))].into_iter().collect();
+        let route = Arc::new(Route { pipeline: 0, models: Vec::new() });
+        let error = RequestError::new(ErrorCode::InvalidRequest, "no JSON");
+        Sorted {
+            groups: vec![Group { route, columns, requests: (0..4).map(request).collect() }],
+            refused: vec![Refused { message: 4, pipeline: 0, id, has_headers: true, error }],
+        }
+    }
+
+    fn messages(sorted: &Sorted) -> (Vec<usize>, Vec<usize>) {
+        let requests = sorted.groups.iter().flat_map(|group| &group.requests);
+        let requests = requests.map(|request| request.message).collect();
+        (requests, sorted.refused.iter().map(|refused| refused.message).collect())
+    }
+
+    #[test]
+    fn who_waits_parts_from_the_others_and_who_may_not_have_it_is_refused_without_columns() {
+        let mut replies = Replies::default();
+        for (message, topic) in [(1, "there"), (2, "sought"), (3, "missing"), (4, "sought")] {
+            replies.push(message, Some(topic), None, true);
+        }
+        replies.topics()[0].settle(Ok(Arc::new(ReplyTopic::new(2, "there".into(), 1))));
+        replies.topics()[2].settle(Err("does not exist".to_owned()));
+        let mut chunk = sorted(Request::NO_DEADLINE);
+        let waiting = chunk.part_waiting(&replies);
+        chunk.refuse(|request| refusal(&replies, request));
+        assert_eq!(messages(&waiting), (vec![2], vec![4]));
+        assert_eq!(waiting.groups[0].columns.find("x").unwrap().tensor.elements(), &Elements::Int64(vec![20]));
+        assert_eq!(messages(&chunk), (vec![0, 1], vec![3]));
+        assert_eq!(chunk.groups[0].columns.find("x").unwrap().tensor.elements(), &Elements::Int64(vec![0, 10]));
+        let error = &chunk.refused[0].error;
+        assert_eq!(
+            (error.code(), error.message()),
+            (ErrorCode::InvalidRequest, "the reply topic `missing` does not exist")
+        );
+    }
+
+    #[test]
+    fn nobody_waits_beyond_the_deadlines_but_for_a_while_where_none_could_be_read() {
+        let mut late = sorted(0);
+        late.refused.clear();
+        assert!(late.until() <= Instant::now());
+        let broken = Sorted { groups: Vec::new(), ..sorted(0) };
+        let until = broken.until().saturating_duration_since(Instant::now());
+        assert!(until > PATIENCE / 2 && until <= PATIENCE, "{until:?}");
     }
 }

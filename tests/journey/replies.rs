@@ -24,7 +24,11 @@ fn lane(rig: &Rig, delivery: &str, globs: &[String]) -> Lane {
         server["delivery"] = json!(delivery);
         server["transaction"] = json!({"timeout": "10s"});
     });
-    rig.lane_with("iris", steps(), 2, |pipeline| pipeline["output"]["reply_topics"] = json!(globs))
+    rig.lane_with("iris", steps(), 2, |pipeline| {
+        pipeline["output"]["reply_topics"] = json!(globs);
+        // Longer than a group takes to notice that a worker has ended without a farewell.
+        pipeline["timeout"] = json!("10m");
+    })
 }
 
 /// A topic for replies with so many partitions.
@@ -87,7 +91,7 @@ fn go_where_requests_ask(label: &str, delivery: &str) {
     ]);
     let ours = by_id(lane.receive(1));
     let (named, globbed) = (replies(&rig, &named, 7), replies(&rig, &globbed, 2));
-    assert_rows(rows_run(&worker), 6 - 1);
+    assert_rows(rows_run(&worker), 6);
     worker.stop();
     lane.assert_nothing_more();
     assert_eq!(ours["ours"].header("kafka_correlationId"), Some(&b"c-0"[..]));
@@ -150,7 +154,8 @@ fn refused(label: &str, delivery: &str) {
     for (answer, (ask, why)) in asks.iter().map(|asked| (&answers[&id_of(&asked.0)], asked)) {
         assert_eq!(answer.status(), "INVALID_REQUEST", "{}", answer.text());
         let message = json(answer)["error"]["message"].as_str().unwrap().to_owned();
-        let why = why.replace("counted from 0", if id_of(ask) == "negative" { "count from 0" } else { "counted from 0" });
+        let why =
+            why.replace("counted from 0", if id_of(ask) == "negative" { "count from 0" } else { "counted from 0" });
         assert!(message.contains(&why), "{message}, not {why}");
         if id_of(ask) != "bytes" {
             assert_eq!(answer.header("kafka_correlationId"), Some(&BINARY[..]));
@@ -270,7 +275,15 @@ fn deleted(label: &str, delivery: &str) {
     assert!(is_ok(&replies(&rig, &there, 1)["before"]));
     delete_topics(&rig.brokers, &[&there]).unwrap();
     // The worker still takes it for one that is there.
-    let answers = lane.exchange(&[to("after"), body("ours")]);
+    lane.send(&[to("after"), body("ours")]);
+    wait_for("the answers on the result topic", || {
+        // A transaction that a topic has gone from under may be beyond repair: then a successor answers.
+        if delivery == "exactly_once" && !worker.is_running() {
+            worker = rig.worker();
+        }
+        (read_all(&rig.brokers, &lane.results).unwrap().len() >= 2).then_some(())
+    });
+    let answers = by_id(lane.receive(2));
     assert!(is_ok(&answers["ours"]));
     let after = &answers["after"];
     assert_eq!(after.status(), "INVALID_REQUEST", "{}", after.text());

@@ -5,12 +5,12 @@ use std::{
     collections::BTreeMap,
     io::Write,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::{Value, json};
 
-use crate::support::{Lane, Rig, kafka, skip};
+use crate::support::{Lane, Rig, kafka, skip, wait_for};
 
 const SOURCE: &str = "examples/java-spring/src/main/java/example/ReplyingClient.java";
 
@@ -36,6 +36,16 @@ fn spring_is_here() -> bool {
     has_compiler
 }
 
+/// The client as a process, which does not outlive its test.
+struct Client(Child);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// Has the client send requests, and says what it saw, by the request's id.
 fn exchange(lane: &Lane, replies: &str, partition: &str, patience: u32, requests: &[Value]) -> BTreeMap<String, Seen> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -43,14 +53,16 @@ fn exchange(lane: &Lane, replies: &str, partition: &str, patience: u32, requests
     client.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
     client.arg(root.join(".deps/spring/libs/*")).arg(root.join(SOURCE));
     client.args([&*lane.brokers, &*lane.requests, replies, partition, &*patience.to_string()]);
-    let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut input = client.stdin.take().unwrap();
+    let (output, errors) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    client.stdin(Stdio::piped()).stdout(output.reopen().unwrap()).stderr(errors.reopen().unwrap());
+    let mut client = Client(client.spawn().unwrap());
+    let mut input = client.0.stdin.take().unwrap();
     requests.iter().for_each(|request| writeln!(input, "{request}").unwrap());
     drop(input);
-    let output = client.wait_with_output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the client failed: {errors}");
-    let text = String::from_utf8(output.stdout).unwrap();
+    let ended = wait_for("the end of the Java client", || client.0.try_wait().unwrap());
+    let said = || std::fs::read_to_string(errors.path()).unwrap();
+    assert!(ended.success(), "the client failed: {}", said());
+    let text = std::fs::read_to_string(output.path()).unwrap();
     let seen = text.lines().map(|line| {
         let parts: Vec<_> = line.splitn(3, '\t').collect();
         let body: Value = serde_json::from_str(parts[2]).unwrap();

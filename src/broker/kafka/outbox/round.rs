@@ -254,11 +254,19 @@ async fn replace(
 ) -> Result<(), WorkerError> {
     let Publication { chunk, answers, redress } = publication;
     let mut halves = Halves::new(refused);
+    let begun = Instant::now();
     while let Some(part) = halves.next() {
-        shared.producer.begin()?;
-        let refused = shared.producer.hand_over_some(chunk, answers, &part).await.settled().await;
-        abort(shared, options).await?;
-        halves.judge(part, refused?);
+        let refused = loop {
+            shared.producer.begin()?;
+            let refused = shared.producer.hand_over_some(chunk, answers, &part).await.settled().await;
+            abort(shared, options).await?;
+            match refused {
+                // The client may take records of this transaction for what it has to drop of the last one.
+                Err(_) if begun.elapsed() < options.patience => {}
+                refused => break refused?,
+            }
+        };
+        halves.judge(part, refused);
     }
     let too_large = halves.alone();
     let instead = redress.instead_of(&answers.select(&too_large), attempt);

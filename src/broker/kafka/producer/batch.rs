@@ -6,7 +6,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Batch {
     pub answers: Arc<Answers>,
     remaining: AtomicUsize,
     pub refused: Mutex<Vec<Refused>>,
+    /// Whether some of them go to reply topics.
+    pub has_replies: AtomicBool,
     settled: Mutex<Option<oneshot::Sender<()>>>,
     reports: Mutex<Option<Arc<Batch>>>,
 }
@@ -47,6 +49,7 @@ impl Batch {
         let batch = Arc::new(Self {
             remaining: AtomicUsize::new(count),
             refused: Mutex::default(),
+            has_replies: AtomicBool::new(false),
             settled: Mutex::new(Some(sender)),
             reports: Mutex::default(),
             answers: Arc::clone(answers),

@@ -5,7 +5,8 @@
 //! delivery report. Records go to the partition that a Java producer would choose (murmur2 of the key).
 
 use std::{
-    sync::{Arc, OnceLock},
+    collections::BTreeSet,
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -36,6 +37,9 @@ pub mod transaction;
 
 /// How long to wait before records are offered again that did not fit into the client's queue.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long answers may be on their way before their reply topics are looked at.
+const LONG: Duration = Duration::from_secs(5);
 
 /// An idempotent producer with a thread that serves its delivery reports.
 pub struct KafkaProducer {
@@ -161,7 +165,10 @@ impl KafkaProducer {
             let refused = match self.topics.get(first) {
                 Some((_, topic)) => offer(topic, chunk, batch, run, has_headers(&run[0])),
                 // One by one: the client knows better than we do which partitions such a topic has.
-                None => offer(&self.replies.handle(first), chunk, batch, run, true),
+                None => {
+                    batch.has_replies.store(true, Ordering::Relaxed);
+                    offer(&self.replies.handle(first), chunk, batch, run, true)
+                }
             };
             for (index, error) in refused {
                 // A partition that is not there any more is chosen anew, unless a request asked for it.
@@ -187,21 +194,42 @@ pub struct Sent<'a> {
 
 impl Sent<'_> {
     /// Waits for the broker's word on each of them. Returns the indices of those that are larger than their topics allow, or
-    /// were in a batch that was, and of those that a reply topic does not take, which is closed then.
+    /// were in a batch or an open transaction with one that was, and of those that a reply topic does not take, which is closed then.
     ///
     /// # Errors
     /// If a record was neither acknowledged nor refused for what it is.
     pub async fn settled(mut self) -> Result<Vec<usize>, WorkerError> {
-        let Some(settled) = self.settled.take() else { return Ok(Vec::new()) };
-        settled.await.map_err(|_| WorkerError::PartEnded("the Kafka producer"))?;
+        let Some(mut settled) = self.settled.take() else { return Ok(Vec::new()) };
+        let told = if self.batch.has_replies.load(Ordering::Relaxed) {
+            loop {
+                match tokio::time::timeout(LONG, &mut settled).await {
+                    Ok(told) => break told,
+                    Err(_) => self.look_again(),
+                }
+            }
+        } else {
+            settled.await
+        };
+        told.map_err(|_| WorkerError::PartEnded("the Kafka producer"))?;
         let refused = std::mem::take(&mut *self.batch.refused.lock());
-        match refused.iter().find(|refused| !self.is_for_what_it_is(refused)) {
+        let is_itself: Vec<_> = refused.iter().map(|refused| self.is_for_what_it_is(refused)).collect();
+        // A record that is refused in a transaction takes those down with it that had not been sent.
+        let went_with_it = |error| is_itself.contains(&true) && error == RDKafkaErrorCode::PurgeQueue;
+        let wrong = refused.iter().zip(&is_itself).find(|((_, error), itself)| !**itself && !went_with_it(*error));
+        match wrong.map(|(refused, _)| refused) {
             Some((index, error)) => {
                 let topic = self.producer.name_of(self.batch.answers.entries[*index].topic);
                 Err(WorkerError::Undelivered { lost: refused.len(), topic, reason: error.to_string() })
             }
             None => Ok(refused.into_iter().map(|(index, _)| index).collect()),
         }
+    }
+
+    /// Has the reply topics of these records looked at: the client waits for a topic that was deleted until it is told so.
+    fn look_again(&self) {
+        let topics = self.batch.answers.entries.iter().map(|answer| answer.topic);
+        let replies: BTreeSet<_> = topics.filter(|topic| *topic >= self.producer.topics.len()).collect();
+        replies.into_iter().for_each(|topic| self.producer.replies.look_again(topic));
     }
 
     /// Whether a record was refused for what it is, so that something else must be said in its place. A reply topic is its

@@ -92,7 +92,8 @@ impl Book {
         None
     }
 
-    fn want(&mut self, name: &Arc<str>, until: Instant) {
+    /// Has a topic looked at, for somebody who waits until `until`.
+    pub fn want(&mut self, name: &Arc<str>, until: Instant) {
         let wanted = self.wanted.entry(Arc::clone(name)).or_insert(until);
         *wanted = until.max(*wanted);
     }
@@ -266,7 +267,9 @@ mod tests {
         let mut desk = Desk::new();
         let mut in_use = Vec::new();
         for index in 0..MOST {
-            let Noted::Placed { topic, .. } = desk.note(&format!("t-{index}"), Look::There(1)) else { panic!("{index}") };
+            let Noted::Placed { topic, .. } = desk.note(&format!("t-{index}"), Look::There(1)) else {
+                panic!("{index}")
+            };
             in_use.push(topic);
         }
         assert!(matches!(desk.note("more", Look::There(1)), Noted::Done));

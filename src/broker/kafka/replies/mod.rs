@@ -71,14 +71,29 @@ impl<C: ProducerContext + 'static> ReplyTopics<C> {
                 None => waits = true,
             }
         }
-        if !book.wanted(now).is_empty() && !std::mem::replace(&mut *self.looks.lock(), true) {
-            let this = Arc::clone(self);
-            if let Err(error) = thread::Builder::new().name("reply topics".to_owned()).spawn(move || this.look()) {
-                tracing::warn!(%error, "no thread to look for reply topics");
-                *self.looks.lock() = false;
-            }
-        }
+        self.have_looked(&mut book);
         waits
+    }
+
+    /// Has a topic looked at although it was there; `index` is held.
+    pub fn look_again(self: &Arc<Self>, index: usize) {
+        let mut book = self.book.lock();
+        if let Some(topic) = book.at(index - self.first) {
+            book.want(&topic.name, Instant::now() + LOOK);
+            self.have_looked(&mut book);
+        }
+    }
+
+    /// Sees to it that somebody looks, if something is wanted.
+    fn have_looked(self: &Arc<Self>, book: &mut Book) {
+        if book.wanted(Instant::now()).is_empty() || std::mem::replace(&mut *self.looks.lock(), true) {
+            return;
+        }
+        let this = Arc::clone(self);
+        if let Err(error) = thread::Builder::new().name("reply topics".to_owned()).spawn(move || this.look()) {
+            tracing::warn!(%error, "no thread to look for reply topics");
+            *self.looks.lock() = false;
+        }
     }
 
     /// Waits until all topics that a chunk asks for are settled, or until `until`.

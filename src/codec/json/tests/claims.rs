@@ -85,7 +85,14 @@ fn shown(body: &[u8]) -> String {
 fn decode(bodies: &[&Vec<u8>]) -> Decoded {
     let route = Route { pipeline: 0, models: vec![] };
     let routing = Routing::Fixed(Arc::new(route));
-    let intake = Intake { pipeline: 0, format: Format::Json, routing, timeout: None, headers: HeaderNames::default(), replies: ReplyRules::default() };
+    let intake = Intake {
+        pipeline: 0,
+        format: Format::Json,
+        routing,
+        timeout: None,
+        headers: HeaderNames::default(),
+        replies: ReplyRules::default(),
+    };
     let mut records = MemoryRecords::default();
     bodies.iter().for_each(|body| records.push(0, 0, body));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("t".into(), 0)] };

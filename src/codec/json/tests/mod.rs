@@ -5,7 +5,10 @@ use std::{borrow::Cow, sync::Arc};
 use super::{complete, decode, decode_by, fast, find_id};
 use crate::{
     broker::Message,
-    codec::{Asked, Draft, Envelope, Format, Groups, Intake, Parameter, ReplyRules, RouteChoice, Routing, envelope::HeaderNames},
+    codec::{
+        Asked, Draft, Envelope, Format, Groups, Intake, Parameter, ReplyRules, RouteChoice, Routing,
+        envelope::HeaderNames,
+    },
     error::{ErrorCode, RequestError},
     request::{Group, Ids, ModelChoice, Route, VersionChoice},
 };
@@ -39,7 +42,14 @@ struct Outcome {
 }
 
 fn intake(routing: Routing) -> Intake {
-    Intake { pipeline: 0, format: Format::Json, routing, timeout: None, headers: HeaderNames::default(), replies: ReplyRules::default() }
+    Intake {
+        pipeline: 0,
+        format: Format::Json,
+        routing,
+        timeout: None,
+        headers: HeaderNames::default(),
+        replies: ReplyRules::default(),
+    }
 }
 
 fn route(model: &str, version: &str) -> Arc<Route> {

@@ -59,6 +59,8 @@ public final class ReplyingClient {
             exchange(template, requests);
         } finally {
             template.stop();
+            // An application context does this at its end; without it the template's timer keeps the process alive.
+            template.destroy();
             producer.destroy();
         }
     }
