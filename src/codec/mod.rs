@@ -98,8 +98,10 @@ pub struct Refused {
     pub id: RequestId,
     /// Whether the record has any headers at all.
     pub has_headers: bool,
-    /// Why; [`crate::error::ErrorCode::InvalidRequest`] also goes to the dead-letter topic.
+    /// Why.
     pub error: RequestError,
+    /// Whether it also goes to the dead-letter topic.
+    pub is_letter: bool,
 }
 
 /// A chunk as groups of columns.
@@ -211,7 +213,7 @@ fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
             let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
             let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
             let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
-            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error });
+            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error, is_letter: false });
         }
     }
     decoded
@@ -227,14 +229,37 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
         let ids = &mut decoded.ids;
         let mut draft = Draft { intake, envelope, message, index, topic, ids, groups: &mut groups };
         if let Err(error) = verdict.and_then(|()| decode_body(&mut draft)) {
-            // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
-            let id = message.payload.and_then(json::find_id);
-            let id = draft.id(id.as_deref());
-            let has_headers = draft.envelope.has_headers;
-            decoded.refused.push(Refused { message: index, pipeline: intake.pipeline, id, has_headers, error });
+            let is_letter = error.code() == ErrorCode::InvalidRequest;
+            let refused = refuse(&mut draft, error, is_letter);
+            decoded.refused.push(refused);
         }
     }
     decoded.groups.extend(groups.finish());
+}
+
+fn refuse(draft: &mut Draft<'_>, error: RequestError, is_letter: bool) -> Refused {
+    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
+    let id = draft.message.payload.and_then(json::find_id);
+    let id = draft.id(id.as_deref());
+    let (pipeline, has_headers) = (draft.intake.pipeline, draft.envelope.has_headers);
+    Refused { message: draft.index, pipeline, id, has_headers, error, is_letter }
+}
+
+/// Refuses every message of a chunk, which becomes a dead letter; of a body, nothing is looked for but its id.
+pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decoded {
+    let mut decoded = Decoded::default();
+    let mut groups = Groups::expecting(0);
+    for index in 0..chunk.len() {
+        let message = chunk.message(index);
+        let (topic, intake) = &intakes.topics[message.topic];
+        let intake = &intakes.intakes[*intake];
+        let (envelope, _) = Envelope::read(chunk, index, &intake.headers);
+        let ids = &mut decoded.ids;
+        let mut draft = Draft { intake, envelope, message, index, topic, ids, groups: &mut groups };
+        let refused = refuse(&mut draft, why.clone(), true);
+        decoded.refused.push(refused);
+    }
+    decoded
 }
 
 fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {

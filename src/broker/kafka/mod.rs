@@ -6,6 +6,7 @@ pub mod consumer;
 mod context;
 pub mod embedded;
 mod group;
+pub mod hunt;
 mod native;
 pub mod notifications;
 pub mod outbox;
