@@ -35,6 +35,8 @@ mod notifications;
 mod outage;
 #[path = "journey/pipelines.rs"]
 mod pipelines;
+#[path = "journey/poison.rs"]
+mod poison;
 #[path = "support/s3.rs"]
 mod s3;
 #[path = "journey/scale.rs"]

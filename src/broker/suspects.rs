@@ -196,7 +196,8 @@ impl Suspects {
 
     /// What becomes of a message.
     pub fn fate(&self, place: Place, offset: i64, timestamp: i64) -> Fate {
-        let after = self.list.partition_point(|suspect| (suspect.stretch.place, suspect.stretch.first) <= (place, offset));
+        let after =
+            self.list.partition_point(|suspect| (suspect.stretch.place, suspect.stretch.first) <= (place, offset));
         let Some(suspect) = after.checked_sub(1).map(|index| self.list[index]) else { return Fate::Free };
         let is_it = suspect.stretch.place == place && offset < suspect.stretch.next;
         if !is_it || (suspect.alone > 0 && suspect.timestamp != timestamp) {

@@ -39,7 +39,7 @@ pub unsafe fn tell(word: &AtomicU64) {
 pub fn forget(word: &AtomicU64) {
     let word = ptr::from_ref(word).cast_mut();
     // Another one may have taken its place.
-    drop(WORD.compare_exchange(word, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed));
+    let _was = WORD.compare_exchange(word, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
 }
 
 fn install(signal: c_int) -> libc::sigaction {
@@ -64,7 +64,7 @@ extern "C" fn crashed(signal: c_int, info: *mut siginfo_t, _context: *mut c_void
         if !word.is_null() {
             // A stop that was decided before stays one.
             let own = u64::from(signal.unsigned_abs());
-            drop((*word).compare_exchange(0, own, Ordering::Relaxed, Ordering::Relaxed));
+            let _was = (*word).compare_exchange(0, own, Ordering::Relaxed, Ordering::Relaxed);
         }
         let was_sent = (*info).si_code <= 0;
         let before = SIGNALS.iter().position(|own| *own == signal).and_then(|index| BEFORE[index].get());

@@ -143,7 +143,7 @@ mod tests {
         #[test]
         fn an_entry_of_which_a_bit_has_changed_is_torn(entry in entry(), word in 0..WORDS, bit in 0..64) {
             let mut words = entry.words();
-            words[word] ^= 1 << bit;
+            words[word] ^= 1_u64 << bit;
             prop_assume!(words[0] != 0);
             prop_assert_eq!(Entry::read(&words), Err(Torn));
         }

@@ -232,7 +232,7 @@ fn stem(options: &JournalOptions) -> String {
         name.extend(instance.chars().take(60).map(readable));
     }
     // Writing into a string cannot fail.
-    drop(write!(name, "-{:016x}", format::hash(&format!("{brokers}\0{group}\0{instance}"))));
+    let _written = write!(name, "-{:016x}", format::hash(&format!("{brokers}\0{group}\0{instance}")));
     name
 }
 

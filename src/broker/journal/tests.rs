@@ -32,7 +32,9 @@ fn chunk(positions: &[(i32, i64)]) -> Chunk {
 fn found(suspects: &[Suspect]) -> Vec<(i32, i64, i64, u16)> {
     let mut found: Vec<_> = suspects
         .iter()
-        .map(|Suspect { stretch: Stretch { place, first, next }, deaths, .. }| (place.partition, *first, *next, *deaths))
+        .map(|Suspect { stretch: Stretch { place, first, next }, deaths, .. }| {
+            (place.partition, *first, *next, *deaths)
+        })
         .collect();
     found.sort_unstable();
     found
@@ -100,8 +102,8 @@ fn a_file_of_a_living_worker_is_its_own_and_that_of_a_dead_one_is_taken_over() {
     // A static member knows its file by its name, and so do other groups and clusters.
     for change in [
         |options: &mut JournalOptions| options.instance = Some("worker-1".to_owned()),
-        |options| options.group = "mill/a.b".to_owned(),
-        |options| options.brokers = "other:9092".to_owned(),
+        |options: &mut JournalOptions| options.group = "mill/a.b".to_owned(),
+        |options: &mut JournalOptions| options.brokers = "other:9092".to_owned(),
     ] {
         let mut other = options.clone();
         change(&mut other);

@@ -110,10 +110,11 @@ pub type Membership = Box<dyn Fn() -> Option<ConsumerGroupMetadata> + Send + Syn
 
 /// A member of the consumer group.
 pub struct KafkaConsumer {
+    // Before the client: it may hold records of the client's.
+    pub(super) hunt: Hunt,
     client: Arc<BaseConsumer<Context>>,
     queue: DataQueue,
     pub(super) budget: Arc<Budget>,
-    pub(super) hunt: Hunt,
 }
 
 impl KafkaConsumer {
@@ -142,7 +143,7 @@ impl KafkaConsumer {
         let client: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
         let queue = DataQueue::new(&client, &topics);
         client.context().forwarding.get_or_init(|| queue.forwarding());
-        Ok(Self { client, queue, budget, hunt: Hunt::new(memory) })
+        Ok(Self { hunt: Hunt::new(memory), client, queue, budget })
     }
 
     /// A handle that stops the loop.

@@ -236,7 +236,8 @@ impl KafkaConsumer {
 
     fn tell_of_the_condemned(&self, chunk: &Chunk, deaths: u16) {
         let message = chunk.message(0);
-        let (topic, partition, offset) = (&self.context().options.topics[message.topic], message.partition, message.offset);
+        let (topic, partition, offset) =
+            (&self.context().options.topics[message.topic], message.partition, message.offset);
         tracing::error!(
             topic,
             partition,

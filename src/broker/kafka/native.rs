@@ -143,6 +143,9 @@ pub struct Batch {
     pub bytes: usize,
 }
 
+// SAFETY: a batch owns its records, and librdkafka's messages may be read and destroyed on any thread.
+unsafe impl Send for Batch {}
+
 impl DataQueue {
     /// A queue beside `consumer`'s own; `topics` are its request topics in order.
     pub fn new<C: ConsumerContext + 'static>(consumer: &Arc<BaseConsumer<C>>, topics: &[String]) -> Self {

@@ -157,7 +157,10 @@ fn a_lone_request_that_was_killed_twice_is_condemned_and_one_that_crashed_once_i
     assert!(after(once.clone(), &alone, End::Vanished, NOW)[0].condemned);
     let in_company = after(Vec::new(), &[chunk(stretch(0, 0, 10))], End::Vanished, NOW);
     let killed = after(in_company.clone(), &alone, End::Vanished, NOW);
-    assert!(killed.iter().all(|suspect| !suspect.condemned), "whoever killed it from outside may have met it by chance");
+    assert!(
+        killed.iter().all(|suspect| !suspect.condemned),
+        "whoever killed it from outside may have met it by chance"
+    );
     let crashed = after(in_company, &alone, End::Crashed, NOW);
     let condemned: Vec<_> = crashed.iter().filter(|suspect| suspect.condemned).map(|one| one.stretch).collect();
     assert_eq!(condemned, [stretch(0, 5, 6)]);
