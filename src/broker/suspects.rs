@@ -156,13 +156,23 @@ pub struct Suspects {
 impl Suspects {
     /// These; where two are about the same messages, what stands first counts.
     pub fn new(list: Vec<Suspect>) -> Self {
+        let mut sorted = list.clone();
+        sorted.sort_by_key(|suspect| suspect.stretch);
+        let overlap = |pair: &[Suspect]| {
+            let (one, other) = (pair[0].stretch, pair[1].stretch);
+            one.place == other.place && other.first < one.next
+        };
+        if !sorted.windows(2).any(overlap) {
+            return Self { list: sorted };
+        }
+        // Only where a partition went and came back while the worker had its messages in hand.
         let mut suspects = Self::default();
-        for suspect in list.into_iter().filter(|suspect| suspect.stretch.first < suspect.stretch.next) {
+        for suspect in list {
             let mut rest = Self { list: vec![suspect] };
             suspects.overlapping(suspect.stretch).iter().for_each(|known| rest.answered(known.stretch));
             suspects.list.append(&mut rest.list);
-            suspects.list.sort_unstable_by_key(|suspect| suspect.stretch);
         }
+        suspects.list.sort_by_key(|suspect| suspect.stretch);
         suspects
     }
 

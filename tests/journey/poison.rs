@@ -178,13 +178,14 @@ fn kills_from_outside_make_nobody_guilty_and_cost_little() {
     let mut tally = backlog.tally(&results);
     let mut worker = rig.start();
     tally.wait_for(5_000);
-    // Killed at its work, and twice more as soon as it has begun to look for the cause.
+    // Killed at its work, and twice more while it looks for the cause.
     let mut suspected = 0;
-    for _ in 0..3 {
-        worker.signal(libc::SIGKILL);
-        assert_eq!(worker.ended().signal(), Some(libc::SIGKILL));
+    for signal in [libc::SIGSEGV, libc::SIGKILL, libc::SIGKILL] {
+        worker.signal(signal);
+        assert_eq!(worker.ended().signal(), Some(signal));
         worker = rig.worker();
         suspected += worker.lines_with("died while these requests were in flight").len();
+        tally.wait_for(tally.answered() + 500);
     }
     tally.wait_for(REQUESTS);
     assert_eq!(suspected, 3, "it was killed at its work");

@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Seek, Write},
     os::fd::AsRawFd,
     ptr::{self, NonNull},
     sync::atomic::AtomicU64,
@@ -28,15 +28,12 @@ impl Mapping {
     ///
     /// # Errors
     /// If the disk has no room, or the file system does not map.
-    pub fn of_zeroes(file: File, words: usize) -> io::Result<Self> {
+    pub fn of_zeroes(mut file: File, words: usize) -> io::Result<Self> {
         let bytes = words * size_of::<AtomicU64>();
-        let length = libc::off_t::try_from(bytes).map_err(io::Error::other)?;
         file.set_len(0)?;
-        // SAFETY: the descriptor is open.
-        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
-            0 => {}
-            error => return Err(io::Error::from_raw_os_error(error)),
-        }
+        file.rewind()?;
+        // Written, not only made longer: that is when the disk says that it is full.
+        file.write_all(&vec![0; bytes])?;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the system's choice, of a file that is open and as long as that.
         let start = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };

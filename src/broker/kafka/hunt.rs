@@ -54,7 +54,8 @@ pub(super) struct Hunt {
     /// The suspects that stand in the journal.
     written: Vec<Suspect>,
     metrics: SuspectMetrics,
-    began: Instant,
+    /// When the first of them came.
+    began: Option<Instant>,
 }
 
 /// Messages that come next and go together.
@@ -74,7 +75,7 @@ impl Hunt {
             strays: VecDeque::new(),
             written: memory.suspects,
             metrics: SuspectMetrics::new(),
-            began: Instant::now(),
+            began: None,
         };
         hunt.metrics.suspected(hunt.suspects.messages());
         hunt
@@ -125,7 +126,7 @@ impl Hunt {
         journal.keep(&self.written);
         self.metrics.suspected(self.suspects.messages());
         if self.suspects.is_empty() {
-            let took = self.began.elapsed();
+            let took = self.began.map(|began| began.elapsed()).unwrap_or_default();
             tracing::info!(?took, "nothing is left of what was in flight when the worker died");
         }
     }
@@ -168,7 +169,7 @@ impl KafkaConsumer {
         let Some(Run { fate, count }) = self.hunt.next_run() else { return true };
         if fate == Fate::Free {
             let Some(room) = self.room() else { return true };
-            let chunk = self.from_hands(count.min(room.messages));
+            let chunk = self.first_held(count.min(room.messages));
             self.hunt.passed(chunk.spans());
             self.hand_on(chunk);
             return false;
@@ -176,13 +177,14 @@ impl KafkaConsumer {
         if !self.is_idle() {
             return true;
         }
-        let mut chunk = self.from_hands(count);
+        let mut chunk = self.first_held(count);
         if let Fate::Condemned { deaths } = fate {
             self.tell_of_the_condemned(&chunk, deaths);
             chunk = chunk.condemn(verdict(deaths));
         }
         self.hunt.passed(chunk.spans());
         self.hunt.running = Some(chunk.spans().to_vec());
+        self.hunt.began.get_or_insert_with(Instant::now);
         self.hand_on(chunk);
         true
     }
@@ -222,7 +224,7 @@ impl KafkaConsumer {
     }
 
     /// The first `count` messages that are held.
-    fn from_hands(&mut self, count: usize) -> Chunk {
+    fn first_held(&mut self, count: usize) -> Chunk {
         match self.hunt.held.is_empty().then(|| self.hunt.strays.pop_front()).flatten() {
             Some((stray, _)) => Chunk::new(Box::new(MemoryRecords(vec![stray]))),
             None => {

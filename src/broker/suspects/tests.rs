@@ -182,6 +182,16 @@ fn the_condemned_stay_condemned_until_they_are_answered() {
 }
 
 #[test]
+fn of_two_opinions_on_the_same_message_the_first_counts() {
+    let suspect = |stretch, deaths| Suspect { stretch, deaths, ..Suspect::default() };
+    let suspects =
+        Suspects::new(vec![suspect(stretch(0, 5, 9), 2), suspect(stretch(1, 0, 3), 1), suspect(stretch(0, 0, 20), 1)]);
+    let seen: Vec<_> = suspects.list().iter().map(|suspect| (suspect.stretch, suspect.deaths)).collect();
+    let expected = [(stretch(0, 0, 5), 1), (stretch(0, 5, 9), 2), (stretch(0, 9, 20), 1), (stretch(1, 0, 3), 1)];
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn suspects_that_do_not_come_are_forgotten() {
     let list = after(Vec::new(), &[chunk(stretch(0, 5, 9)), chunk(stretch(1, 5, 9))], End::Vanished, NOW);
     let mut suspects = Suspects::new(list.clone());
