@@ -278,6 +278,19 @@ def behaviours():
     proto = model(nodes, columns, [tensor("y", "INT64", ["n", 1])], constants)
     save("spin", proto, {"x": np.array([[7], [8]]), "spins": np.array([[0], [30]])})
 
+    # Says what it was told; 6666666 ends the process: the least integer divided by -1 is more than 64 bits hold, which the
+    # processor answers with a signal (SIGFPE on x86).
+    nodes = [
+        h.make_node("Sub", ["x", "zero"], ["divisor"]),
+        h.make_node("Div", ["least", "divisor"], ["quotient"]),
+        h.make_node("Mul", ["quotient", "nothing"], ["forgotten"]),
+        h.make_node("Add", ["x", "forgotten"], ["y"]),
+    ]
+    values = {"zero": 6666667, "least": -(2**63), "nothing": 0}
+    constants = [constant(name, [[value]], np.int64) for name, value in values.items()]
+    proto = model(nodes, [tensor("x", "INT64", ["n", 1])], [tensor("y", "INT64", ["n", 1])], constants)
+    save("fatal", proto, {"x": np.array([[7], [8]])})
+
     # Dynamic quantisation: one scale for the whole batch.
     nodes = [
         h.make_node("DynamicQuantizeLinear", ["x"], ["quantised", "scale", "zero"]),

@@ -42,6 +42,7 @@ pub mod checks;
 mod choice;
 mod delivery;
 mod events;
+mod journal;
 mod layout;
 mod models;
 mod notifications;
@@ -153,7 +154,10 @@ impl App {
         let events = Events::new(worker, tasks, failures, status, self.started);
         let options = consumer_options(&self.server, &self.topics, patience);
         let (ahead, max_wait) = (options.in_flight.bytes, self.server.kafka.max_wait.into());
-        let consumer = KafkaConsumer::new(&self.kafka.consumer(ahead, max_wait), options, Arc::new(events), self.reach)
+        let memory = journal::open(&self.server, &self.kafka, &self.topics);
+        let journal = memory.journal.clone();
+        let config = self.kafka.consumer(ahead, max_wait);
+        let consumer = KafkaConsumer::new(&config, options, Arc::new(events), memory, self.reach)
             .context("the Kafka consumer cannot be created")?;
         self.worker.outbox.speak_for(consumer.membership());
         let stopper = consumer.stopper();
@@ -172,6 +176,7 @@ impl App {
                 error = outbox.failed() => Some(error),
             }
         });
+        journal::end(journal.as_deref(), failure.as_ref());
         self.status.set_stopping();
         stopper.stop();
         let patience = if failure.is_some() { LAST_PATIENCE } else { patience + FAREWELL };

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | consume | [`broker::kafka::consumer`] | one thread serves the group and takes what a poll brings: a [`broker::Chunk`] |
 //! | | [`broker::budget`] | bounds what is in flight, in bytes and messages |
+//! | | [`broker::journal`], [`broker::suspects`] | what is in flight, for the next life of a worker that dies of it |
 //! | decode | [`codec`] | headers and body of each record, straight into the columns of a [`request::Group`]; what cannot be read becomes a [`codec::Refused`] |
 //! | steps before | [`steps`] | functions over whole columns; [`steps::program`] holds them against a model's signature when it is loaded |
 //! | predict | [`model::manager`] | which version serves: one atomic load |

@@ -92,7 +92,10 @@ impl Worker {
 
     fn decode(&self, chunk: &Chunk) -> Decoded {
         let started = Instant::now();
-        let decoded = codec::decode(chunk, &self.intakes);
+        let decoded = match chunk.condemned() {
+            None => codec::decode(chunk, &self.intakes),
+            Some(why) => codec::refuse_all(chunk, &self.intakes, why),
+        };
         // A chunk is mostly of one pipeline; the first message's stands for all.
         let pipeline = self.intakes.topics[chunk.message(0).topic].1;
         self.pipelines[pipeline].metrics.stage(Stage::Decode, started.elapsed());

@@ -41,6 +41,8 @@ mod ordering;
 mod outage;
 #[path = "journey/pipelines.rs"]
 mod pipelines;
+#[path = "journey/poison.rs"]
+mod poison;
 #[path = "journey/publishing.rs"]
 mod publishing;
 #[allow(dead_code, reason = "the chaos harness, whose it is, uses more of it")]
@@ -58,10 +60,10 @@ mod scale;
 mod security;
 #[path = "journey/sizes.rs"]
 mod sizes;
-#[path = "journey/stand_in.rs"]
-mod stand_in;
 #[path = "journey/spring.rs"]
 mod spring;
+#[path = "journey/stand_in.rs"]
+mod stand_in;
 #[path = "journey/start.rs"]
 mod start;
 #[path = "journey/store_faults.rs"]

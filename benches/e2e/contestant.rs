@@ -111,8 +111,9 @@ fn modelmill(folder: &Path, post: &Post, workload: &Workload, output: &str) -> C
     let name = workload.model_name();
     let Post { brokers, group, kafka, .. } = post;
     let server = format!(
-        "kafka: {{brokers: \"{brokers}\", group: {group}, {kafka}}}\nmodels: {{repository: {}}}\nadmin: {{listen: \"127.0.0.1:0\"}}\n{}\n",
+        "kafka: {{brokers: \"{brokers}\", group: {group}, {kafka}}}\nmodels: {{repository: {}}}\nadmin: {{listen: \"127.0.0.1:0\"}}\ncrash_journal: {{directory: \"{}\"}}\n{}\n",
         workload.model.parent().and_then(Path::parent).expect("a repository").display(),
+        folder.join("journal").display(),
         post.server,
     );
     fs::write(folder.join("server.yaml"), server).unwrap();

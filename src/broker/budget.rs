@@ -4,7 +4,10 @@
 //! when the chunk is done, in whatever way. A chunk may overshoot the bound once, so that one that is larger than all of it
 //! still gets through.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -64,6 +67,14 @@ impl Budget {
             self.freed.wait_for(&mut used, patience);
         }
         self.room_beside(*used)
+    }
+
+    /// Waits up to `patience` until nothing is in flight, and says whether that is so.
+    pub fn wait_until_idle(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut used = self.used.lock();
+        while used.load != Load::default() && !self.freed.wait_until(&mut used, deadline).timed_out() {}
+        used.load == Load::default()
     }
 
     /// Takes a share, whether or not there is room for all of it, for messages with headers or without.
@@ -156,6 +167,19 @@ mod tests {
             let waiting = scope.spawn(|| budget.wait_for_room(Duration::from_secs(60)));
             drop(permit);
             assert!(waiting.join().unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn idleness_is_waited_for_and_seen_when_the_last_permit_comes_back() {
+        let budget = Budget::new(Load { bytes: 100, messages: 10 });
+        assert!(budget.wait_until_idle(Duration::ZERO));
+        let permits = [1, 2].map(|messages| budget.charge(Load { bytes: 1, messages }, false));
+        assert!(!budget.wait_until_idle(Duration::from_millis(1)));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| budget.wait_until_idle(Duration::from_secs(60)));
+            permits.into_iter().for_each(drop);
+            assert!(waiting.join().unwrap());
         });
     }
 }

@@ -25,21 +25,27 @@ impl MemoryRecords {
     }
 }
 
+impl MemoryRecord {
+    /// The record as a message.
+    pub fn message(&self) -> Message<'_> {
+        Message {
+            topic: self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: self.key.as_deref(),
+            payload: self.payload.as_deref(),
+        }
+    }
+}
+
 impl Records for MemoryRecords {
     fn len(&self) -> usize {
         self.0.len()
     }
 
     fn message(&self, index: usize) -> Message<'_> {
-        let record = &self.0[index];
-        Message {
-            topic: record.topic,
-            partition: record.partition,
-            offset: record.offset,
-            timestamp: record.timestamp,
-            key: record.key.as_deref(),
-            payload: record.payload.as_deref(),
-        }
+        self.0[index].message()
     }
 
     fn headers<'a>(&'a self, index: usize, each: &mut dyn FnMut(Header<'a>)) {

@@ -5,12 +5,16 @@
 
 use std::any::Any;
 
+use crate::error::RequestError;
+
 mod answers;
 pub mod budget;
+pub mod journal;
 pub mod kafka;
 pub mod memory;
 pub mod offsets;
 pub mod replies;
+pub mod suspects;
 
 pub use answers::{Answer, AnswerHeaders, Answers, Copied, CopyRule, HeaderSet, OwnHeaders, Placement};
 
@@ -62,6 +66,7 @@ pub struct Chunk {
     records: Box<dyn Records>,
     spans: Vec<Span>,
     bytes: usize,
+    condemned: Option<RequestError>,
 }
 
 /// The consecutive records of one partition within a chunk, in the order in which they came.
@@ -107,7 +112,18 @@ impl Chunk {
                 None => spans.push(Span { source, first: message.offset, next: message.offset + 1 }),
             }
         }
-        Self { records, spans, bytes }
+        Self { records, spans, bytes, condemned: None }
+    }
+
+    /// The same, not to be run: its messages are answered with this and kept as dead letters.
+    #[must_use]
+    pub fn condemn(self, why: RequestError) -> Self {
+        Self { condemned: Some(why), ..self }
+    }
+
+    /// Why it is not to be run.
+    pub fn condemned(&self) -> Option<&RequestError> {
+        self.condemned.as_ref()
     }
 
     /// How many messages there are.

@@ -62,6 +62,11 @@ impl Offsets {
         self.owned.remove(&source);
     }
 
+    /// Which assignment of a partition this is; `None` if it is not ours.
+    pub fn assignment(&self, source: Source) -> Option<u64> {
+        self.owned.get(&source).map(|partition| partition.generation)
+    }
+
     /// Work on these spans begins. Spans of partitions that are not owned are left out.
     pub fn take(&mut self, spans: &[Span]) -> Taken {
         self.serial += 1;

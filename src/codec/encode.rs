@@ -149,10 +149,10 @@ impl<'a> Encoder<'a> {
         self.push(request.message, key, value, headers);
     }
 
-    /// Answers a message that could not be decoded; an invalid one also becomes a dead letter.
+    /// Answers a message that is not run, and keeps it as a dead letter where that is asked for.
     pub fn refused(&mut self, refused: &Refused) {
         self.error(refused.into(), &refused.error);
-        if refused.error.code() == ErrorCode::InvalidRequest {
+        if refused.is_letter {
             self.dead_letter(refused.message, &refused.error);
         }
     }

@@ -102,8 +102,10 @@ pub struct Refused {
     pub id: RequestId,
     /// Whether the record has any headers at all.
     pub has_headers: bool,
-    /// Why; [`crate::error::ErrorCode::InvalidRequest`] also goes to the dead-letter topic.
+    /// Why.
     pub error: RequestError,
+    /// Whether it also goes to the dead-letter topic.
+    pub is_letter: bool,
 }
 
 impl Refused {
@@ -114,7 +116,8 @@ impl Refused {
     pub fn from_request(request: Request, pipeline: usize) -> Self {
         let Request { message, id, has_headers, failure, .. } = request;
         let error = failure.expect("the caller says that it has failed");
-        Self { message, pipeline, id, has_headers, error }
+        let is_letter = error.code() == ErrorCode::InvalidRequest;
+        Self { message, pipeline, id, has_headers, error, is_letter }
     }
 }
 
@@ -229,7 +232,7 @@ fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
             let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
             let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
             let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
-            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error });
+            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error, is_letter: false });
         }
     }
     decoded
@@ -247,14 +250,39 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
         let replies = &mut decoded.replies;
         let noted = reply::note(index, &draft.envelope, intake, &intakes.topics, replies);
         if let Err(error) = verdict.and(noted).and_then(|()| decode_body(&mut draft)) {
-            // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
-            let id = message.payload.and_then(json::find_id);
-            let id = draft.id(id.as_deref());
-            let has_headers = draft.envelope.has_headers;
-            decoded.refused.push(Refused { message: index, pipeline: intake.pipeline, id, has_headers, error });
+            let is_letter = error.code() == ErrorCode::InvalidRequest;
+            let refused = refuse(&mut draft, error, is_letter);
+            decoded.refused.push(refused);
         }
     }
     decoded.groups.extend(groups.finish());
+}
+
+fn refuse(draft: &mut Draft<'_>, error: RequestError, is_letter: bool) -> Refused {
+    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
+    let id = draft.message.payload.and_then(json::find_id);
+    let id = draft.id(id.as_deref());
+    let (pipeline, has_headers) = (draft.intake.pipeline, draft.envelope.has_headers);
+    Refused { message: draft.index, pipeline, id, has_headers, error, is_letter }
+}
+
+/// Refuses every message of a chunk, which becomes a dead letter; of a body, nothing is looked for but its id.
+pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decoded {
+    let mut decoded = Decoded::default();
+    let mut groups = Groups::expecting(0);
+    for index in 0..chunk.len() {
+        let message = chunk.message(index);
+        let (topic, intake) = &intakes.topics[message.topic];
+        let intake = &intakes.intakes[*intake];
+        let (envelope, _) = Envelope::read(chunk, index, &intake.headers);
+        let ids = &mut decoded.ids;
+        let mut draft = Draft { intake, envelope, message, index, topic, ids, groups: &mut groups };
+        // Where it cannot be told on its reply topic, it is told on the result topic.
+        drop(reply::note(index, &draft.envelope, intake, &intakes.topics, &mut decoded.replies));
+        let refused = refuse(&mut draft, why.clone(), true);
+        decoded.refused.push(refused);
+    }
+    decoded
 }
 
 fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {

@@ -11,6 +11,7 @@ use std::{
 };
 
 pub use batching::{BatchBounds, BatchingConfig, BatchingOverrides};
+pub use crash_journal::CrashJournalConfig;
 pub use headers::HeaderNames;
 pub use kafka::{CreateTopics, KafkaConfig, OnStart, Property};
 pub use model::{GoldenConfig, ModelConfig, WarmUpConfig};
@@ -27,6 +28,7 @@ use read::FileRead;
 
 mod auto;
 mod batching;
+mod crash_journal;
 mod document;
 mod expand;
 mod headers;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     auto::Auto,
     batching::BatchingConfig,
+    crash_journal::CrashJournalConfig,
     kafka::KafkaConfig,
     models::ModelsConfig,
     problem::{KeyPath, Problem},
@@ -30,6 +31,9 @@ pub struct ServerConfig {
     /// How the transactions of `delivery: exactly_once` go.
     #[serde(default)]
     pub transaction: TransactionConfig,
+    /// Where the worker writes down which requests it has in hand, so that after a crash it finds the one that caused it.
+    #[serde(default)]
+    pub crash_journal: CrashJournalConfig,
     /// Where models come from and which versions are in service.
     pub models: ModelsConfig,
     /// How rows of several requests become one run of a model.
@@ -70,6 +74,7 @@ impl ServerConfig {
             kafka: KafkaConfig::new(brokers, group),
             delivery: Delivery::default(),
             transaction: TransactionConfig::default(),
+            crash_journal: CrashJournalConfig::default(),
             models: ModelsConfig::new(repository),
             batching: BatchingConfig::default(),
             limits: LimitsConfig::default(),
@@ -85,6 +90,7 @@ impl ServerConfig {
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = self.kafka.problems();
         problems.extend(self.transaction.problems());
+        problems.extend(self.crash_journal.problems());
         problems.extend(self.models.problems());
         problems.extend(self.batching.problems());
         problems.extend(self.limits.problems());

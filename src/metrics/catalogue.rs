@@ -100,7 +100,7 @@ catalogue! {
     STAGE_DURATION: WORK, "modelmill_stage_duration_seconds", ["pipeline", "stage"], "seconds",
         "Time that a chunk, group or batch spent in a stage: decode, steps, queue, inference, encode or publish.";
     DEAD_LETTERS: Kind::Counter, "modelmill_dead_letters_total", ["pipeline"], "messages",
-        "Messages that could not be decoded and went to the dead-letter topic.";
+        "Messages that went to the dead-letter topic: those that could not be decoded, and those that killed the worker.";
 
     BATCH_ROWS: ROWS, "modelmill_batch_rows", ["model", "version"], "rows",
         "Rows of each run of a model.";
@@ -139,6 +139,10 @@ catalogue! {
         "Bytes of each chunk that one poll handed over.";
     LAG: Kind::Gauge, "modelmill_consumer_lag_messages", ["topic", "partition"], "messages",
         "Messages of an assigned partition whose answers are not committed yet: unfinished work.";
+    SUSPECTED: Kind::Gauge, "modelmill_suspected_messages", [], "messages",
+        "Messages that were in flight when the worker last died and have not come again yet; they are run a few at a time.";
+    CONDEMNED: Kind::Counter, "modelmill_condemned_messages_total", [], "messages",
+        "Messages that were not run again since the worker died with them, the last time with each of them alone.";
     COMMITS: Kind::Counter, "modelmill_commits_total", ["result"], "commits",
         "Offset commits, by result: ok or failed.";
     TRANSACTIONS: LATENCY, "modelmill_transaction_duration_seconds", ["outcome"], "seconds",

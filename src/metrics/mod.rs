@@ -18,7 +18,7 @@ use catalogue::Definition;
 pub use client::{ClientMetrics, ClientStatistics, KafkaClient};
 pub use model::{LoadMetrics, ModelMetrics, ModelStateMetrics, NotificationMetrics, RepositoryMetrics};
 pub use pipeline::{PipelineMetrics, Stage};
-pub use worker::{AssignmentMetrics, LagMetrics, RebalanceEvent, TransactionMetrics, WorkerMetrics};
+pub use worker::{AssignmentMetrics, LagMetrics, RebalanceEvent, SuspectMetrics, TransactionMetrics, WorkerMetrics};
 
 pub mod catalogue;
 mod client;

@@ -108,6 +108,31 @@ impl WorkerMetrics {
     }
 }
 
+/// What the worker died with.
+#[derive(Debug)]
+pub struct SuspectMetrics {
+    suspected: Gauge,
+    condemned: Counter,
+}
+
+impl SuspectMetrics {
+    /// The worker's series.
+    #[expect(clippy::new_without_default, reason = "series are registered, which a default would hide")]
+    pub fn new() -> Self {
+        Self { suspected: gauge(&catalogue::SUSPECTED, &[]), condemned: counter(&catalogue::CONDEMNED, &[]) }
+    }
+
+    /// So many messages have not come again yet.
+    pub fn suspected(&self, messages: u64) {
+        self.suspected.set(messages as f64);
+    }
+
+    /// A message is not run again.
+    pub fn condemned(&self) {
+        self.condemned.increment(1);
+    }
+}
+
 /// How many partitions the worker has; [`crate::admin::Status`] keeps it in step.
 #[derive(Debug)]
 pub struct AssignmentMetrics {

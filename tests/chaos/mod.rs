@@ -158,6 +158,7 @@ fn configure(options: &Options, folder: &Path, cluster: &Cluster, topics: &Topic
             "models": models,
             "limits": {"in_flight_messages": IN_FLIGHT, "chunk_messages": 100},
             "admin": {"listen": "127.0.0.1:0"},
+            "crash_journal": {"directory": folder.join("journal")},
             "shutdown_timeout": format!("{}s", SHUTDOWN.as_secs()),
         });
         fs::write(Fleet::server_file(folder, worker), server.to_string()).expect("the folder of the run is ours");

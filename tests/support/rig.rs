@@ -58,6 +58,7 @@ impl Rig {
             "kafka": {"brokers": self.brokers, "group": self.group()},
             "models": {"repository": self.folder().join("models"), "serve": ["*"]},
             "admin": {"listen": "127.0.0.1:0"},
+            "crash_journal": {"directory": self.folder().join("journal")},
             "shutdown_timeout": "20s",
         });
         change(&mut server);

@@ -85,8 +85,9 @@ impl Live {
         let (Setup { repository, models, predict }, Lane { cluster, tag, requests, results }) = (setup, lane);
         let server = format!(
             "kafka: {{brokers: \"{}\", group: {tag}, {kafka}}}\nmodels: {{repository: \"{repository}\", {models}}}\n\
-             admin: {{listen: \"{admin}\"}}\n",
-            cluster.brokers
+             admin: {{listen: \"{admin}\"}}\ncrash_journal: {{directory: \"{}\"}}\n",
+            cluster.brokers,
+            folder.path().join("journal").display()
         );
         let pipeline = format!(
             "name: live\ninput: {{topics: [{requests}]}}\noutput: {{topic: {results}, headers: never}}\ntimeout: 1h\n\

@@ -23,12 +23,13 @@ use rdkafka::{
 use super::{
     context::{ClientLog, FatalError, Reach},
     group::{Context, State},
-    native::{Batch, DataQueue, events_waiting},
+    hunt::{Hunt, Memory},
+    native::{Batch, DataQueue, NativeRecords, events_waiting},
     ticket::Ticket,
 };
 use crate::{
     broker::{
-        Chunk,
+        Chunk, Source,
         budget::{Budget, Load},
         memory::{MemoryRecord, MemoryRecords},
     },
@@ -109,13 +110,15 @@ pub type Membership = Box<dyn Fn() -> Option<ConsumerGroupMetadata> + Send + Syn
 
 /// A member of the consumer group.
 pub struct KafkaConsumer {
+    // Before the client: it may hold records of the client's.
+    pub(super) hunt: Hunt,
     client: Arc<BaseConsumer<Context>>,
     queue: DataQueue,
-    budget: Arc<Budget>,
+    pub(super) budget: Arc<Budget>,
 }
 
 impl KafkaConsumer {
-    /// Joins the group when [`Self::run`] begins; `reach` is what it shares with the producer.
+    /// Joins the group when [`Self::run`] begins; `memory` is of its former life, `reach` what it shares with the producer.
     ///
     /// # Errors
     /// If the client refuses its configuration or a topic's name.
@@ -123,6 +126,7 @@ impl KafkaConsumer {
         config: &ClientConfig,
         options: ConsumerOptions,
         events: Arc<dyn ConsumerEvents>,
+        memory: Memory,
         reach: Arc<Reach>,
     ) -> Result<Self, KafkaError> {
         let fatal = Arc::new(FatalError::default());
@@ -139,7 +143,7 @@ impl KafkaConsumer {
         let client: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
         let queue = DataQueue::new(&client, &topics);
         client.context().forwarding.get_or_init(|| queue.forwarding());
-        Ok(Self { client, queue, budget })
+        Ok(Self { hunt: Hunt::new(memory), client, queue, budget })
     }
 
     /// A handle that stops the loop.
@@ -171,7 +175,7 @@ impl KafkaConsumer {
         let mut kept = Instant::now();
         let mut batch = Batch::default();
         while !context.state.stop.load(Ordering::Acquire) {
-            let took_nothing = self.take_chunk(&mut batch);
+            let took_nothing = if self.hunt.is_on() { self.hunt() } else { self.take_chunk(&mut batch) };
             let now = Instant::now();
             if took_nothing || now - served >= SERVE_GROUP {
                 self.serve_group();
@@ -191,41 +195,57 @@ impl KafkaConsumer {
 
     /// Hands on one chunk, if there is room for it and it comes within a short wait. Says whether none did.
     fn take_chunk(&mut self, batch: &mut Batch) -> bool {
-        let Some(room) = self.budget.wait_for_room(BUSY_WAIT) else { return true };
-        let most = self.context().options.chunk;
-        let (most_messages, most_bytes) = (most.messages.min(room.messages), most.bytes.min(room.bytes));
-        // Wait for one record, then drain without waiting: a call that waits does so until it has all it was asked for.
-        if self.queue.take(batch, 1, IDLE_WAIT) == 0 {
-            self.report_errors(batch);
-            return true;
-        }
-        while batch.len() < most_messages && batch.bytes < most_bytes {
-            let record = batch.bytes / batch.len().max(1) + 1;
-            let by_bytes = ((most_bytes - batch.bytes) / record).max(1);
-            // The first records say how large the others will be; few are enough to ask for.
-            let most = if batch.len() < FIRST_TAKE { FIRST_TAKE } else { by_bytes };
-            if self.queue.take(batch, most.min(by_bytes).min(most_messages - batch.len()), Duration::ZERO) == 0 {
-                break;
-            }
-        }
-        self.report_errors(batch);
+        self.fill(batch);
         if batch.is_empty() {
             return true;
         }
-        self.context().log.reached();
         let chunk = Chunk::new(Box::new(self.queue.records(batch)));
         self.hand_on(chunk);
         false
     }
 
-    fn hand_on(&self, chunk: Chunk) {
+    /// What is free of what may be in flight, after a short wait for anything.
+    pub(super) fn room(&self) -> Option<Load> {
+        self.budget.wait_for_room(BUSY_WAIT)
+    }
+
+    /// Takes what one chunk may hold, if there is room for it, waiting shortly for the first record.
+    pub(super) fn fill(&mut self, batch: &mut Batch) {
+        let Some(room) = self.room() else { return };
+        let most = self.context().options.chunk;
+        let (most_messages, most_bytes) = (most.messages.min(room.messages), most.bytes.min(room.bytes));
+        // Wait for one record, then drain without waiting: a call that waits does so until it has all it was asked for.
+        if self.queue.take(batch, 1, IDLE_WAIT) > 0 {
+            while batch.len() < most_messages && batch.bytes < most_bytes {
+                let record = batch.bytes / batch.len().max(1) + 1;
+                let by_bytes = ((most_bytes - batch.bytes) / record).max(1);
+                // The first records say how large the others will be; few are enough to ask for.
+                let most = if batch.len() < FIRST_TAKE { FIRST_TAKE } else { by_bytes };
+                if self.queue.take(batch, most.min(by_bytes).min(most_messages - batch.len()), Duration::ZERO) == 0 {
+                    break;
+                }
+            }
+        }
+        self.report_errors(batch);
+        if !batch.is_empty() {
+            self.context().log.reached();
+        }
+    }
+
+    /// The first records of a batch, which keeps the others.
+    pub(super) fn first_of(&self, batch: &mut Batch, count: usize) -> NativeRecords {
+        self.queue.first_records(batch, count)
+    }
+
+    pub(super) fn hand_on(&self, chunk: Chunk) {
         let context = self.context();
         // Who sends headers mostly does it always; the first message stands for all.
         let mut has_headers = false;
         chunk.headers(0, &mut |_| has_headers = true);
         let permit = self.budget.charge(Load { bytes: chunk.bytes(), messages: chunk.len() }, has_headers);
         let taken = context.state.offsets.lock().take(chunk.spans());
-        context.events.chunk(chunk, Ticket::new(taken, Arc::clone(&context.state), permit));
+        let noted = self.hunt.journal().map(|journal| (Arc::clone(journal), journal.begin(&chunk)));
+        context.events.chunk(chunk, Ticket::new(taken, Arc::clone(&context.state), permit, noted));
     }
 
     fn report_errors(&self, batch: &mut Batch) {
@@ -236,17 +256,16 @@ impl KafkaConsumer {
 
     /// Serves rebalances, errors and commit results. Records come through the other queue; one that strayed into this one
     /// is a chunk of its own.
-    fn serve_group(&self) {
+    fn serve_group(&mut self) {
+        let mut strays = Vec::new();
         // One event a call; those that come meanwhile are served the next time.
         for _ in 0..=events_waiting(&self.client) {
             match self.client.poll(Duration::ZERO) {
                 None => {}
                 Some(Ok(message)) => {
                     let topics = &self.context().options.topics;
-                    if let Some(topic) = topics.iter().position(|topic| topic == message.topic()) {
-                        let records = MemoryRecords(vec![owned(&message, topic)]);
-                        self.hand_on(Chunk::new(Box::new(records)));
-                    }
+                    let topic = topics.iter().position(|topic| topic == message.topic());
+                    strays.extend(topic.map(|topic| owned(&message, topic)));
                 }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     self.context().state.fatal.tell(WorkerError::Broker(code.to_string()))
@@ -255,9 +274,21 @@ impl KafkaConsumer {
                 Some(Err(_)) => {}
             }
         }
+        strays.into_iter().for_each(|stray| self.hand_on_stray(stray));
     }
 
-    fn keep_house(&self) {
+    fn hand_on_stray(&mut self, stray: MemoryRecord) {
+        if self.hunt.is_on() {
+            let source = Source { topic: stray.topic, partition: stray.partition };
+            let under = self.context().state.offsets.lock().assignment(source);
+            self.hunt.hold(stray, under);
+        } else {
+            self.hand_on(Chunk::new(Box::new(MemoryRecords(vec![stray]))));
+        }
+    }
+
+    fn keep_house(&mut self) {
+        self.hunt.keep_house();
         let context = self.context();
         let owned: Vec<_> = context.state.offsets.lock().finished().collect();
         if self.budget.used() == Load::default() {
@@ -273,8 +304,8 @@ impl KafkaConsumer {
     }
 
     /// Waits for what is in flight, still serving the group, and commits.
-    fn drain(&self, patience: Duration) -> Drained {
-        let context = self.context();
+    fn drain(&mut self, patience: Duration) -> Drained {
+        let context = Arc::clone(self.context());
         let deadline = Instant::now() + patience;
         let drained = loop {
             let mut offsets = context.state.offsets.lock();
@@ -293,7 +324,7 @@ impl KafkaConsumer {
         Drained { complete: drained }
     }
 
-    fn context(&self) -> &Arc<Context> {
+    pub(super) fn context(&self) -> &Arc<Context> {
         self.client.context()
     }
 }

@@ -8,6 +8,7 @@ mod context;
 pub mod embedded;
 pub mod entrance;
 mod group;
+pub mod hunt;
 mod native;
 pub mod notifications;
 pub mod outbox;

@@ -21,6 +21,7 @@ use rdkafka::{
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
+use crate::broker::{Message, Source};
 use records::Record;
 
 pub use events::{EventQueue, events_waiting};
@@ -147,6 +148,9 @@ pub struct Batch {
     pub bytes: usize,
 }
 
+// SAFETY: a batch owns its records, and librdkafka's messages may be read and destroyed on any thread.
+unsafe impl Send for Batch {}
+
 impl DataQueue {
     /// A queue beside `consumer`'s own; `topics` are its request topics in order.
     pub fn new<C: ConsumerContext + 'static>(consumer: &Arc<BaseConsumer<C>>, topics: &[String]) -> Self {
@@ -220,6 +224,14 @@ impl DataQueue {
         batch.bytes = 0;
         NativeRecords::new(std::mem::take(&mut batch.records), Arc::clone(&self.keep))
     }
+
+    /// The first `count` records of the batch, which keeps the others.
+    pub fn first_records(&self, batch: &mut Batch, count: usize) -> NativeRecords {
+        let rest = batch.records.split_off(count);
+        let first = NativeRecords::new(std::mem::replace(&mut batch.records, rest), Arc::clone(&self.keep));
+        batch.bytes = batch.messages().map(|message| bytes_of(&message)).sum();
+        first
+    }
 }
 
 impl Drop for Queue {
@@ -239,6 +251,31 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
+}
+
+impl Batch {
+    /// What it holds.
+    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        // SAFETY: the records are live as long as the batch.
+        self.records.iter().map(|record| unsafe { record.message() })
+    }
+
+    /// Keeps the records that `keep` says yes to, by their partitions.
+    pub fn retain(&mut self, mut keep: impl FnMut(Source) -> bool) {
+        let (kept, gone) = std::mem::take(&mut self.records).into_iter().partition(|record| {
+            // SAFETY: the record is live, and nothing of the message is kept.
+            let message = unsafe { record.message() };
+            keep(Source { topic: message.topic, partition: message.partition })
+        });
+        self.records = kept;
+        let gone: Vec<Record> = gone;
+        records::destroy(&gone);
+        self.bytes = self.messages().map(|message| bytes_of(&message)).sum();
+    }
+}
+
+fn bytes_of(message: &Message<'_>) -> usize {
+    message.key.map_or(0, <[u8]>::len) + message.payload.map_or(0, <[u8]>::len)
 }
 
 impl Drop for Batch {

@@ -6,6 +6,7 @@ use super::group::State;
 use crate::broker::{
     Chunk, Source,
     budget::{Load, Permit},
+    journal::{Journal, Noted},
     offsets::Taken,
 };
 
@@ -13,6 +14,7 @@ use crate::broker::{
 pub struct Ticket {
     turn: Arc<Turn>,
     permit: Permit,
+    noted: Option<(Arc<Journal>, Noted)>,
 }
 
 /// A chunk's place in the order of its partitions, as long as they are ours.
@@ -23,9 +25,10 @@ pub struct Turn {
 }
 
 impl Ticket {
-    pub(super) fn new(taken: Taken, state: Arc<State>, permit: Permit) -> Self {
+    /// `noted` is what the journal holds of the chunk until it is acknowledged.
+    pub(super) fn new(taken: Taken, state: Arc<State>, permit: Permit, noted: Option<(Arc<Journal>, Noted)>) -> Self {
         let turn = Turn { taken, state, share: permit.share() };
-        Self { turn: Arc::new(turn), permit }
+        Self { turn: Arc::new(turn), permit, noted }
     }
 
     /// What is in flight, this chunk included.
@@ -40,6 +43,9 @@ impl Ticket {
 
     /// Every request of the chunk has its answer, and the broker has acknowledged it.
     pub fn ack(self) {
+        if let Some((journal, noted)) = &self.noted {
+            journal.end(noted);
+        }
         let state = &self.turn.state;
         state.offsets.lock().ack(&self.turn.taken);
         state.acked.notify_all();

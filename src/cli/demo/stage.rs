@@ -154,6 +154,7 @@ fn server_file(broker: &EmbeddedBroker, folder: &Folder) -> String {
     let repository = json_line(&folder.path().display().to_string().replace("${", "$${"));
     format!(
         "kafka: {{brokers: \"{brokers}\", group: demo, properties: {properties}}}\n\
+         crash_journal: {{directory: null}}\n\
          models: {{repository: {repository}, poll_interval: 200ms}}\n\
          admin: {{listen: \"127.0.0.1:0\"}}\n\
          shutdown_timeout: 5s\n"

@@ -17,6 +17,27 @@ pub(super) struct Record {
     pub(super) topic: usize,
 }
 
+impl Record {
+    /// The message.
+    ///
+    /// # Safety
+    /// It must be live for as long as what is returned.
+    pub(super) unsafe fn message<'a>(self) -> Message<'a> {
+        // SAFETY: the caller says that the message is live.
+        unsafe {
+            let message = &*self.raw;
+            Message {
+                topic: self.topic,
+                partition: message.partition,
+                offset: message.offset,
+                timestamp: sys::rd_kafka_message_timestamp(self.raw, ptr::null_mut()),
+                key: bytes(message.key, message.key_len),
+                payload: bytes(message.payload, message.len),
+            }
+        }
+    }
+}
+
 pub(super) fn destroy(records: &[Record]) {
     for record in records {
         // SAFETY: the records of a batch are live and owned by it alone.
@@ -88,19 +109,8 @@ impl Records for NativeRecords {
     }
 
     fn message(&self, index: usize) -> Message<'_> {
-        let record = self.records[index];
         // SAFETY: the message is live as long as `self`.
-        unsafe {
-            let message = &*record.raw;
-            Message {
-                topic: record.topic,
-                partition: message.partition,
-                offset: message.offset,
-                timestamp: sys::rd_kafka_message_timestamp(record.raw, ptr::null_mut()),
-                key: bytes(message.key, message.key_len),
-                payload: bytes(message.payload, message.len),
-            }
-        }
+        unsafe { self.records[index].message() }
     }
 
     fn headers<'a>(&'a self, index: usize, each: &mut dyn FnMut(Header<'a>)) {
