@@ -65,6 +65,15 @@ fn load(lane: &Lane, sent: &AtomicUsize, stop: &AtomicBool) {
     }
 }
 
+/// Ends the load, also when the test fails: nobody would wait for its end otherwise.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 fn a_rolling_restart_moves_nothing(label: &str, properties: &Value) {
     let Some(rig) = Rig::new(label) else { return };
     rig.model("iris", 1, "models/iris/1");
@@ -78,6 +87,7 @@ fn a_rolling_restart_moves_nothing(label: &str, properties: &Value) {
     let (sent_by, stopped) = (&sent, &stop);
     thread::scope(|scope| {
         let load = scope.spawn(move || load(&sender, sent_by, stopped));
+        let end = End(stopped);
         let before = shared_out(&workers, &lane);
         assert!(before.iter().all(|share| share.len() == 2), "two for each of the four: {before:?}");
         let noticed = rebalances(&workers);
@@ -95,7 +105,7 @@ fn a_rolling_restart_moves_nothing(label: &str, properties: &Value) {
             }
             assert_eq!(rebalances(&workers[..=number]), vec![1; number + 1], "each is given its partitions once");
         }
-        stop.store(true, Ordering::Release);
+        drop(end);
         load.join().unwrap();
     });
     let answers = by_id(lane.receive(sent.load(Ordering::Acquire)));
