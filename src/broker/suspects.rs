@@ -13,7 +13,8 @@
 //! | 1 to 200 | 2 | 3 |
 //! | up to 40,000 | 3 | 4 |
 //!
-//! and an innocent death costs 200 runs, one after another, of what was in flight: about a second (`docs/guarantees.md`).
+//! and an innocent death costs 200 runs, one after another, of what was in flight: one to five seconds
+//! (`docs/guarantees.md`).
 //!
 //! Guarantee: a message is condemned only if the process died while it alone was in flight, and that at least twice, or once
 //! by a signal that only a crash brings (SIGSEGV, SIGABRT, …) after another death with it in flight. kill -9 and the kernel
