@@ -255,7 +255,7 @@ async fn replace(
     let Publication { chunk, answers, redress } = publication;
     let mut halves = Halves::new(refused);
     let begun = Instant::now();
-    while let Some(part) = halves.next() {
+    while let Some(part) = halves.next_part() {
         let refused = loop {
             shared.producer.begin()?;
             let refused = shared.producer.hand_over_some(chunk, answers, &part).await.settled().await;

@@ -122,7 +122,7 @@ impl KafkaProducer {
     ) -> Result<Vec<usize>, WorkerError> {
         let _alone = self.company.write().await;
         let mut halves = Halves::new(refused);
-        while let Some(part) = halves.next() {
+        while let Some(part) = halves.next_part() {
             let refused = self.hand_over_some(chunk, answers, &part).await.settled().await?;
             halves.judge(part, refused);
         }
@@ -278,7 +278,7 @@ impl Halves {
     }
 
     /// What is to be tried next, in the order in which it was refused.
-    pub fn next(&mut self) -> Option<Vec<usize>> {
+    pub fn next_part(&mut self) -> Option<Vec<usize>> {
         let mut part = self.parts.pop()?;
         if part.len() > 1 {
             self.parts.push(part.split_off(part.len() / 2));
