@@ -27,7 +27,7 @@ fn key(id: usize) -> String {
 
 /// A request of one in ten goes to a slow model.
 fn ask(id: usize) -> Ask {
-    let (model, spins) = if id % 10 == 0 { ("slow", SLOW) } else { ("fast", 0) };
+    let (model, spins) = if id.is_multiple_of(10) { ("slow", SLOW) } else { ("fast", 0) };
     let one = |name: &str, value: u32| json!({"name": name, "datatype": "INT64", "shape": [1, 1], "data": [value]});
     Ask::json(&json!({"id": id.to_string(), "inputs": [one("x", 7), one("spins", spins)]}))
         .header("model-name", model)
