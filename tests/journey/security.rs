@@ -160,7 +160,14 @@ fn write_server(rig: &Rig, brokers: &str, properties: &BTreeMap<String, String>,
 
 /// Starts a worker with a server file of its own, which is read before this returns.
 fn start(rig: &Rig, brokers: &str, properties: &BTreeMap<String, String>) -> Worker {
-    write_server(rig, brokers, properties, |_| {});
+    start_for(rig, brokers, properties, STARTUP)
+}
+
+/// The same with so much time to be let in.
+fn start_for(rig: &Rig, brokers: &str, properties: &BTreeMap<String, String>, startup: Duration) -> Worker {
+    write_server(rig, brokers, properties, |server| {
+        server["startup_timeout"] = json!(format!("{}s", startup.as_secs()));
+    });
     let worker = rig.start();
     worker.wait_for_line("admin endpoint");
     worker

@@ -5,8 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{STARTUP, allow, documented, properties, refusal, rig, start};
+use super::{allow, documented, properties, refusal, rig, start_for};
 use crate::support::secured::password;
+
+/// How long these workers try to be let in: ten of them at once, by a broker that has only just begun.
+const STARTUP: Duration = Duration::from_secs(10);
 
 /// What a start takes besides: the process, the model, the farewell of the client, on a busy machine.
 const BESIDES: Duration = Duration::from_secs(20);
@@ -64,7 +67,7 @@ fn wrong_credentials_are_one_line_that_says_what_to_do_and_exit_code_1() {
     let began = Instant::now();
     let workers: Vec<_> = cases
         .iter()
-        .map(|(what, brokers, properties, word)| (*what, *word, start(&rig, brokers, properties)))
+        .map(|(what, brokers, properties, word)| (*what, *word, start_for(&rig, brokers, properties, STARTUP)))
         .collect();
     for (what, word, worker) in workers {
         let sentence = refusal(what, worker);
