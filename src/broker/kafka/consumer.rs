@@ -227,9 +227,6 @@ impl KafkaConsumer {
             }
         }
         self.report_errors(batch);
-        if !batch.is_empty() {
-            self.context().log.reached();
-        }
     }
 
     /// The first records of a batch, which keeps the others.
@@ -268,7 +265,7 @@ impl KafkaConsumer {
                     strays.extend(topic.map(|topic| owned(&message, topic)));
                 }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                    self.context().state.fatal.tell(WorkerError::Broker(code.to_string()))
+                    self.context().state.fatal.tell_of_client(code.to_string());
                 }
                 // Told through the context already.
                 Some(Err(_)) => {}

@@ -41,6 +41,11 @@ impl FatalError {
         self.told.notify_waiters();
     }
 
+    /// Tells that the client has failed for good, with what to do where that is known.
+    pub fn tell_of_client(&self, reason: String) {
+        self.tell(WorkerError::Broker(last_words(reason)));
+    }
+
     /// Waits for an error.
     pub async fn wait(&self) -> WorkerError {
         loop {
@@ -110,7 +115,7 @@ impl ClientLog {
         let role = self.role;
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
-                self.fatal.tell(WorkerError::Broker(last_words(reason.to_owned())))
+                self.fatal.tell_of_client(reason.to_owned())
             }
             Some(RDKafkaErrorCode::AllBrokersDown) => self.trouble(|outage| outage.all_down = true),
             Some(
@@ -151,7 +156,8 @@ impl ClientLog {
         }
     }
 
-    /// The brokers answer. Cheap: called for every chunk.
+    /// The brokers answer: they took an answer or a commit. Records say nothing, as the client may have had them since before
+    /// the outage. Cheap: called for every answer.
     pub fn reached(&self) {
         if self.unreachable.load(Ordering::Relaxed) && self.unreachable.swap(false, Ordering::Relaxed) {
             *self.outage.lock() = Outage::default();

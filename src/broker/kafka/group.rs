@@ -163,16 +163,15 @@ impl ConsumerContext for Context {
 
     fn commit_callback(&self, result: KafkaResult<()>, partitions: &TopicPartitionList) {
         self.events.committed(result.is_ok());
-        if let Err(error) = result {
-            let failed: Vec<_> = partitions
-                .elements()
-                .iter()
-                .filter_map(|element| {
-                    let topic = self.options.topics.iter().position(|name| name == element.topic())?;
-                    Some((Source { topic, partition: element.partition() }, element.offset().to_raw()?))
-                })
-                .collect();
-            self.commit_failed(&failed, &error);
-        }
+        let Err(error) = result else { return self.log.reached() };
+        let failed: Vec<_> = partitions
+            .elements()
+            .iter()
+            .filter_map(|element| {
+                let topic = self.options.topics.iter().position(|name| name == element.topic())?;
+                Some((Source { topic, partition: element.partition() }, element.offset().to_raw()?))
+            })
+            .collect();
+        self.commit_failed(&failed, &error);
     }
 }
