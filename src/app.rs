@@ -21,7 +21,7 @@ use crate::{
         kafka::{
             Reach,
             beginning::Beginning,
-            consumer::{ConsumerOptions, Drained, KafkaConsumer},
+            consumer::{ConsumerOptions, Drained, FAREWELL, KafkaConsumer},
             entrance::{self, Needs},
             settings::KafkaSettings,
             topics::Creation,
@@ -53,11 +53,8 @@ pub mod shutdown;
 mod tasks;
 mod wanted;
 
-/// What the shutdown keeps back for the commit and the farewell to the group.
-const FAREWELL: Duration = Duration::from_secs(2);
-
 /// How long a worker that has failed waits for what is in flight: some of it may still be committed.
-const LAST_PATIENCE: Duration = Duration::from_secs(3);
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A worker, built and not yet running.
 pub struct App {
@@ -165,7 +162,7 @@ impl App {
         let (ended, has_ended) = std::sync::mpsc::channel();
         std::thread::Builder::new()
             .name("consumer".to_owned())
-            .spawn(move || ended.send(consumer.run(patience)))
+            .spawn(move || ended.send(consumer.run()))
             .context("the consumer's thread cannot be started")?;
         let outbox = &self.worker.outbox;
         let failure = self.compute.block_on(async move {
@@ -178,9 +175,9 @@ impl App {
         });
         journal::end(journal.as_deref(), failure.as_ref());
         self.status.set_stopping();
-        stopper.stop();
-        let patience = if failure.is_some() { LAST_PATIENCE } else { patience + FAREWELL };
-        let drained = has_ended.recv_timeout(patience);
+        let patience = if failure.is_some() { LAST_PATIENCE } else { patience };
+        stopper.stop(patience);
+        let drained = has_ended.recv_timeout(patience + FAREWELL);
         self.compute.shutdown_background();
         self.admin.stop();
         match (failure, drained) {

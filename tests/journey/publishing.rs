@@ -36,7 +36,9 @@ fn loses_its_result_topic(label: &str, delivery: &str) {
     wait_for("a commit", || (committed(&rig, &lane.requests) == Some(50)).then_some(()));
     delete_topics(&rig.brokers, &[&lane.results]).unwrap();
     lane.send(&asks(50, 100));
+    assert_eq!(kafka::members(&rig.brokers, &rig.group()), 1);
     assert_eq!(worker.ended().code(), Some(1));
+    assert_eq!(kafka::members(&rig.brokers, &rig.group()), 0, "nobody waits for its session to time out");
     let last = worker.lines_with("the worker cannot go on");
     assert_eq!(last.len(), 1, "{:#?}", worker.log());
     assert!(last[0].contains(&lane.results), "the topic is named: {}", last[0]);

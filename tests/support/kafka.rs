@@ -72,6 +72,13 @@ pub fn committed_and_end(brokers: &str, group: &str, topic: &str) -> BTreeMap<i3
     offsets.filter(|(_, (_, end))| *end > 0).collect()
 }
 
+/// How many members a group has, as its coordinator knows them.
+pub fn members(brokers: &str, group: &str) -> usize {
+    let consumer: BaseConsumer = config(brokers).create().unwrap();
+    let groups = consumer.fetch_group_list(Some(group), TIMEOUT).unwrap();
+    groups.groups().iter().map(|group| group.members().len()).sum()
+}
+
 fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);

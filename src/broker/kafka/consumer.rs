@@ -9,7 +9,7 @@
 //! partition is ours. On revoke, work on the partition is waited for within [`ConsumerOptions::drain_timeout`] and committed.
 
 use std::{
-    sync::{Arc, OnceLock, atomic::Ordering},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -52,6 +52,9 @@ const SERVE_GROUP: Duration = Duration::from_millis(20);
 /// Lag, and the forwarding of partition queues, are looked after this often.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// How long the group's word is waited for when this member leaves.
+pub const FAREWELL: Duration = Duration::from_secs(2);
+
 /// How many records one call takes while nothing is known of their size.
 const FIRST_TAKE: usize = 64;
 
@@ -66,7 +69,7 @@ pub struct ConsumerOptions {
     pub in_flight: Load,
     /// How often acknowledged offsets are committed; `None` if that is done with the answers, in their transactions.
     pub commit_interval: Option<Duration>,
-    /// How long work on revoked partitions is waited for.
+    /// How long work on revoked partitions is waited for, unless the worker stops earlier.
     pub drain_timeout: Duration,
 }
 
@@ -94,9 +97,9 @@ pub trait ConsumerEvents: Send + Sync {
 pub struct Stopper(Arc<State>);
 
 impl Stopper {
-    /// No more chunks are taken; the loop drains, commits and ends.
-    pub fn stop(&self) {
-        self.0.stop.store(true, Ordering::Release);
+    /// No more chunks are taken; the loop waits up to `patience` for those in flight, commits, leaves the group and ends.
+    pub fn stop(&self, patience: Duration) {
+        self.0.stop.get_or_init(|| Instant::now() + patience);
     }
 
     /// Resolves when the client has failed for good.
@@ -162,11 +165,11 @@ impl KafkaConsumer {
         Arc::clone(&self.budget)
     }
 
-    /// Takes chunks until it is stopped, then waits up to `patience` for those in flight and commits. Blocks its thread.
+    /// Takes chunks until it is stopped, then waits for those in flight, commits and leaves. Blocks its thread.
     ///
     /// # Errors
     /// If the subscription is refused.
-    pub fn run(mut self, patience: Duration) -> Result<Drained, KafkaError> {
+    pub fn run(mut self) -> Result<Drained, KafkaError> {
         let context = Arc::clone(self.context());
         let names: Vec<&str> = context.options.topics.iter().map(String::as_str).collect();
         self.client.subscribe(&names)?;
@@ -174,7 +177,10 @@ impl KafkaConsumer {
         let mut committed = Instant::now();
         let mut kept = Instant::now();
         let mut batch = Batch::default();
-        while !context.state.stop.load(Ordering::Acquire) {
+        let by = loop {
+            if let Some(by) = context.state.stop.get() {
+                break *by;
+            }
             let took_nothing = if self.hunt.is_on() { self.hunt() } else { self.take_chunk(&mut batch) };
             let now = Instant::now();
             if took_nothing || now - served >= SERVE_GROUP {
@@ -189,8 +195,12 @@ impl KafkaConsumer {
                 self.keep_house();
                 kept = now;
             }
+        };
+        let drained = self.drain(by);
+        if !drained.complete {
+            self.leave();
         }
-        Ok(self.drain(patience))
+        Ok(drained)
     }
 
     /// Hands on one chunk, if there is room for it and it comes within a short wait. Says whether none did.
@@ -301,9 +311,8 @@ impl KafkaConsumer {
     }
 
     /// Waits for what is in flight, still serving the group, and commits.
-    fn drain(&mut self, patience: Duration) -> Drained {
+    fn drain(&mut self, deadline: Instant) -> Drained {
         let context = Arc::clone(self.context());
-        let deadline = Instant::now() + patience;
         let drained = loop {
             let mut offsets = context.state.offsets.lock();
             if !offsets.is_any_busy() {
@@ -319,6 +328,18 @@ impl KafkaConsumer {
         };
         context.commit(&self.client, CommitMode::Sync);
         Drained { complete: drained }
+    }
+
+    /// Tells the group that this member goes, so that the others do not wait until its session times out. The client does
+    /// that itself when it is dropped, but here records in flight keep it alive.
+    fn leave(&self) {
+        let by = Instant::now() + FAREWELL;
+        // A client that has failed for good has nothing to say.
+        if self.client.close_queue().is_ok() {
+            while !self.client.closed() && Instant::now() < by {
+                self.client.poll(HURRY);
+            }
+        }
     }
 
     pub(super) fn context(&self) -> &Arc<Context> {

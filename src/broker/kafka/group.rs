@@ -4,7 +4,7 @@
 //! taken from a partition while it is being given up.
 
 use std::{
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
@@ -30,7 +30,8 @@ use crate::{
 pub struct State {
     pub offsets: Mutex<Offsets>,
     pub acked: Condvar,
-    pub stop: AtomicBool,
+    /// Set when the consumer is to stop: until when it waits for what is in flight.
+    pub stop: OnceLock<Instant>,
     pub fatal: Arc<FatalError>,
 }
 
@@ -104,6 +105,7 @@ impl Context {
     /// Waits for the work on these partitions, within the bound, and commits it.
     fn finish(&self, client: &BaseConsumer<Self>, sources: &[Source]) {
         let deadline = Instant::now() + self.options.drain_timeout;
+        let deadline = self.state.stop.get().map_or(deadline, |by| deadline.min(*by));
         let mut offsets = self.state.offsets.lock();
         while sources.iter().any(|source| offsets.is_busy(*source)) && Instant::now() < deadline {
             self.events.hurry();
