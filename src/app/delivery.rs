@@ -3,7 +3,6 @@
 use std::{
     hash::{BuildHasher, RandomState},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -21,10 +20,6 @@ use crate::{
     },
     config::{Delivery, Ordering, PipelineConfig, ServerConfig},
 };
-
-/// How long the coordinator of transactions may take at the start: a new cluster makes its topic first, and what a predecessor
-/// left open is ended.
-const INTRODUCTION: Duration = Duration::from_secs(60);
 
 /// The way out for the answers of these pipelines. Blocks until the broker knows the producer, where that is needed.
 ///
@@ -47,8 +42,9 @@ pub fn outbox(
     let producer =
         KafkaProducer::new(&config, &names.outputs, reach).context("the Kafka producer cannot be created")?;
     if let Some(Transactional { id, .. }) = transactional {
+        // A new cluster makes the topic of its coordinator first, and what a predecessor left open is ended.
         producer
-            .init_transactions(INTRODUCTION)
+            .init_transactions(server.startup_timeout.into())
             .with_context(|| format!("the broker does not take `{id}` for a transactional producer"))?;
         tracing::info!(transactional_id = id, "exactly once: answers are committed in transactions");
     }

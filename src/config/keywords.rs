@@ -79,11 +79,6 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// Names that the contract has and the code not yet.
-pub fn later(schema: &Value) -> Vec<&str> {
-    strings(schema, "x-not-built-yet").collect()
-}
-
 /// The texts under a keyword that holds a list.
 pub fn strings<'a>(schema: &'a Value, keyword: &str) -> impl Iterator<Item = &'a str> {
     schema.get(keyword).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)

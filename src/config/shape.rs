@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::{
-    keywords::{Choice, alternatives, description, is_of_kind, later, names, resolve, stand_in, strings, takes_null},
+    keywords::{Choice, alternatives, description, is_of_kind, names, resolve, stand_in, strings, takes_null},
     problem::{KeyPath, Problem},
     words,
 };
@@ -96,7 +96,7 @@ impl<'a> Mender<'a> {
                 entries.shift_remove(&key);
                 let known: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
                 misspelt.extend(words::nearest(&key, &known).map(str::to_owned));
-                self.report(&path.key(&key), words::unknown_key(&key, &known, &later(schema)));
+                self.report(&path.key(&key), words::unknown_key(&key, &known));
             } else if let Some(value) = entries.get_mut(&key) {
                 self.fit(inner, value, &path.key(&key));
             }
@@ -119,7 +119,7 @@ impl<'a> Mender<'a> {
             Value::String(name) => match choice.inside(name) {
                 Some(inside) => words::with_properties(name, resolve(self.root, inside)),
                 None if known.contains(&name.as_str()) => return,
-                None => words::unknown_name(name, &self.shown_text(name, path), &known, &later(choice.schema)),
+                None => words::unknown_name(name, &self.shown_text(name, path), &known),
             },
             Value::Object(entries) if entries.len() == 1 => return self.fit_entry(choice, value, path),
             Value::Object(entries) if entries.len() > 1 => {
@@ -145,7 +145,7 @@ impl<'a> Mender<'a> {
         let known = choice.known();
         let sentence = match known.contains(&name.as_str()) {
             true => format!("`{name}` stands alone, without `:`"),
-            false => words::unknown_key(name, &known, &later(choice.schema)),
+            false => words::unknown_key(name, &known),
         };
         self.report(&entry, sentence);
         self.replace(choice.schema, value, path);

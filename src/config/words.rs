@@ -91,7 +91,7 @@ pub fn value_problem(schema: &Value, value: &Value, found: &str) -> Option<Strin
         && !allowed.contains(value)
     {
         let names: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
-        return Some(unknown_name(value.as_str().unwrap_or_default(), found, &names, &[]));
+        return Some(unknown_name(value.as_str().unwrap_or_default(), found, &names));
     }
     let number = value.as_f64()?;
     let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
@@ -108,23 +108,19 @@ pub fn value_problem(schema: &Value, value: &Value, found: &str) -> Option<Strin
     Some(format!("must be at most {most}, found {found}"))
 }
 
-/// A key that nobody knows, or one of `later`.
-pub fn unknown_key(key: &str, known: &[&str], later: &[&str]) -> String {
+/// A key that nobody knows.
+pub fn unknown_key(key: &str, known: &[&str]) -> String {
     let shown = shortened(key);
     match nearest(key, known) {
-        _ if later.contains(&key) => format!("`{shown}` is not built yet: remove it"),
         Some(near) => format!("unknown key `{shown}`; did you mean `{near}`?"),
         None if known.is_empty() => format!("unknown key `{shown}`; no keys are known here"),
         None => format!("unknown key `{shown}`; known here: {}", listing(known, "and")),
     }
 }
 
-/// A name that is none of those that may stand here, or one of `later`; `found` is how it is shown.
-pub fn unknown_name(name: &str, found: &str, known: &[&str], later: &[&str]) -> String {
+/// A name that is none of those that may stand here; `found` is how it is shown.
+pub fn unknown_name(name: &str, found: &str, known: &[&str]) -> String {
     let expected = listing(known, "or");
-    if later.contains(&name) {
-        return format!("{found} is not built yet; write {expected}");
-    }
     match nearest(name, known) {
         Some(near) if known.len() > 1 => format!("expected {expected}, found {found}; did you mean `{near}`?"),
         _ => format!("expected {expected}, found {found}"),

@@ -92,7 +92,9 @@ fn documented_server(rig: &Rig, secured: &Secured, heading: &str) -> String {
         file = file.replace(&format!("/etc/modelmill/{name}"), &secured.file(name));
     }
     assert!(!file.contains("/etc/"), "every file is one of the tests': {file}");
-    file + "\nadmin: {listen: \"127.0.0.1:0\"}\nstartup_timeout: 30s\n"
+    let journal = rig.folder().join("journal");
+    let own = format!("\ncrash_journal: {{directory: \"{}\"}}\n", journal.display());
+    file + &own + "admin: {listen: \"127.0.0.1:0\"}\nstartup_timeout: 30s\n"
 }
 
 fn with_secrets(mut command: Command, mechanism: &str) -> Command {
@@ -110,24 +112,25 @@ fn every_mechanism_of_the_page_answers_with_the_rights_of_the_page_and_no_others
     let Some((rig, lane, secured)) = rig("mechanisms") else { return };
     allow(&rig, &documented(&rig));
     let scram = documented_server(&rig, secured, "### SASL/SCRAM");
-    for (mechanism, server) in [
-        ("SCRAM-SHA-256", scram.replace("SCRAM-SHA-512", "SCRAM-SHA-256")),
-        ("SCRAM-SHA-512", scram),
-        ("PLAIN", documented_server(&rig, secured, "### SASL/PLAIN")),
-        ("SSL", documented_server(&rig, secured, "### TLS with a client's certificate")),
+    for (case, mechanism, server) in [
+        ("sha-256", "SCRAM-SHA-256", scram.replace("SCRAM-SHA-512", "SCRAM-SHA-256")),
+        ("exactly-once", "SCRAM-SHA-512", format!("{scram}delivery: exactly_once\n")),
+        ("sha-512", "SCRAM-SHA-512", scram),
+        ("plain", "PLAIN", documented_server(&rig, secured, "### SASL/PLAIN")),
+        ("mtls", "SSL", documented_server(&rig, secured, "### TLS with a client's certificate")),
     ] {
         fs::write(rig.server_file(), server).unwrap();
         let mut worker = Worker::start(with_secrets(rig.command(), mechanism));
         worker.wait_until_ready();
-        let (good, bad) = (format!("{mechanism}-good"), format!("{mechanism}-bad"));
+        let (good, bad) = (format!("{case}-good"), format!("{case}-bad"));
         let answers = lane.exchange(&[flower(&good), Ask::bytes("{").key(bad.as_bytes())]);
         let statuses = [&good, &bad].map(|id| answers[id].status());
-        assert_eq!(statuses, ["OK", "INVALID_REQUEST"], "{mechanism}");
+        assert_eq!(statuses, ["OK", "INVALID_REQUEST"], "{case}");
         worker.stop();
         let troubles = [worker.lines_with(r#""level":"WARN""#), worker.lines_with(r#""level":"ERROR""#)].concat();
-        assert_eq!(troubles, [""; 0], "{mechanism}");
+        assert_eq!(troubles, [""; 0], "{case}");
     }
-    assert_eq!(lane.dead_letters().len(), 4, "one by each mechanism");
+    assert_eq!(lane.dead_letters().len(), 5, "one in each case");
     for (partition, (committed, end)) in kafka::committed_and_end(&rig.brokers, &rig.group(), &lane.requests) {
         assert_eq!(committed, Some(end), "partition {partition}");
     }

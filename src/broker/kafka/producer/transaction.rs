@@ -22,6 +22,9 @@ use crate::error::WorkerError;
 /// How long to wait before a call that the client could not begin with is made again.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The words for what the calls of a commit could not do.
+const COMMIT: &str = "commit a transaction";
+
 /// Why a transaction did not come to its end.
 #[derive(Debug)]
 pub enum Setback {
@@ -29,6 +32,16 @@ pub enum Setback {
     Abort(String),
     /// The worker must end.
     Fatal(WorkerError),
+}
+
+impl Setback {
+    /// What it means where nothing is left to abort.
+    fn at_last(self, call: &'static str) -> WorkerError {
+        match self {
+            Self::Abort(reason) => WorkerError::Transaction { call, reason },
+            Self::Fatal(error) => error,
+        }
+    }
 }
 
 /// An offset to commit, in a partition of a topic.
@@ -49,10 +62,8 @@ impl KafkaProducer {
     /// # Errors
     /// If the coordinator refuses, or does not answer in time.
     pub fn init_transactions(&self, patience: Duration) -> Result<(), WorkerError> {
-        within(patience, |wait| self.client.init_transactions(wait)).map_err(|setback| match setback {
-            Setback::Abort(reason) => WorkerError::Transaction { call: "begin with transactions", reason },
-            Setback::Fatal(error) => error,
-        })
+        let call = "begin with transactions";
+        within(patience, call, |wait| self.client.init_transactions(wait)).map_err(|setback| setback.at_last(call))
     }
 
     /// Opens a transaction: what is handed over from here on belongs to it.
@@ -78,8 +89,8 @@ impl KafkaProducer {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
                 .map_err(|error| Setback::Fatal(failure("name offsets", &error)))?;
         }
-        within(patience, |wait| self.client.send_offsets_to_transaction(&list, member, wait))?;
-        within(patience, |wait| self.client.commit_transaction(wait))
+        within(patience, COMMIT, |wait| self.client.send_offsets_to_transaction(&list, member, wait))?;
+        within(patience, COMMIT, |wait| self.client.commit_transaction(wait))
     }
 
     /// Aborts the open transaction: nothing of it will ever be seen.
@@ -87,29 +98,31 @@ impl KafkaProducer {
     /// # Errors
     /// If the coordinator does not answer in time, or the producer has been fenced.
     pub fn abort(&self, patience: Duration) -> Result<(), WorkerError> {
-        within(patience, |wait| self.client.abort_transaction(wait)).map_err(|setback| match setback {
-            Setback::Abort(reason) => WorkerError::Transaction { call: "abort a transaction", reason },
-            Setback::Fatal(error) => error,
-        })
+        let call = "abort a transaction";
+        within(patience, call, |wait| self.client.abort_transaction(wait)).map_err(|setback| setback.at_last(call))
     }
 }
 
 /// Makes a call, and again for as long as the client says that this may help. A call that has run out of time is not gone on
 /// with: if the coordinator answers the first attempt just when the second one times out, librdkafka takes a commit for an
 /// abort and stops the process (2.12.1, `rd_kafka_txn_endtxn_complete` goes by the name of a call that is over).
-fn within(patience: Duration, call: impl Fn(Duration) -> Result<(), KafkaError>) -> Result<(), Setback> {
+fn within(
+    patience: Duration,
+    name: &'static str,
+    call: impl Fn(Duration) -> Result<(), KafkaError>,
+) -> Result<(), Setback> {
     let deadline = Instant::now() + patience;
     loop {
         let Err(error) = call(patience) else { return Ok(()) };
         let KafkaError::Transaction(reason) = &error else {
-            return Err(Setback::Fatal(failure("go on", &error)));
+            return Err(Setback::Fatal(failure(name, &error)));
         };
         if reason.txn_requires_abort() {
             return Err(Setback::Abort(reason.string()));
         }
         let is_over = reason.code() == RDKafkaErrorCode::OperationTimedOut || Instant::now() >= deadline;
         if reason.is_fatal() || !reason.is_retriable() || is_over {
-            return Err(Setback::Fatal(failure("bring a transaction to its end", &error)));
+            return Err(Setback::Fatal(failure(name, &error)));
         }
         thread::sleep(PAUSE);
     }
