@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | consume | [`broker::kafka::consumer`] | one thread serves the group and takes what a poll brings: a [`broker::Chunk`] |
 //! | | [`broker::budget`] | bounds what is in flight, in bytes and messages |
-//! | | [`broker::journal`], [`broker::suspects`] | what is in flight, for the next life of a worker that dies of it |
+//! | | [`broker::journal`], [`broker::suspects`] | what is in flight, for the next life of a worker that dies of it; [`broker::kafka::hunt`] runs its suspects alone |
 //! | decode | [`codec`] | headers and body of each record, straight into the columns of a [`request::Group`]; what cannot be read becomes a [`codec::Refused`] |
 //! | steps before | [`steps`] | functions over whole columns; [`steps::program`] holds them against a model's signature when it is loaded |
 //! | predict | [`model::manager`] | which version serves: one atomic load |
@@ -17,13 +17,15 @@
 //! | | [`backend`] | runs them: [`backend::onnx`] on ONNX Runtime, one thread for each session |
 //! | steps after | [`steps`] | scores become labels |
 //! | encode | [`codec::encode`] | one answer for each request, a dead letter for what could not be decoded |
-//! | publish | [`broker::kafka::producer`] | until the broker has acknowledged every answer |
+//! | publish | [`broker::kafka::outbox`] | as they come, or in the order of their partitions and in transactions |
+//! | | [`broker::kafka::producer`] | until the broker has acknowledged every answer |
+//! | | [`broker::replies`] | the topics that requests ask for |
 //! | commit | [`broker::offsets`] | which offsets are due: pure bookkeeping |
 //!
 //! What travels: [`tensor`] (columns), [`request`] (requests, groups, ids), [`error`] (a `RequestError` is answered, a
 //! `WorkerError` stops the worker). Domain types know no Kafka, ONNX or JSON.
 //!
-//! Around it: [`process`] sets how memory is given out and who comes last; [`app`] builds every part and takes them down again, the one place that does; [`config`] reads the two files;
+//! Around it: [`broker::kafka::entrance`] looks at the cluster before a worker starts; [`process`] sets how memory is given out and who comes last; [`app`] builds every part and takes them down again, the one place that does; [`config`] reads the two files;
 //! [`model::loader`] and [`store`] bring models in; [`admin`], [`metrics`] and [`telemetry`] are what an operator sees;
 //! [`cli`] has one file for each subcommand.
 //!

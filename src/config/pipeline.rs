@@ -63,7 +63,8 @@ pub enum Codec {
 pub struct OutputConfig {
     /// The result topic: one answer for each request, success or error, keyed by the request's id.
     pub topic: String,
-    /// Where records that cannot be decoded are kept byte for byte, besides their answer. `null`: they are only answered.
+    /// Where records that cannot be decoded, and requests that killed the worker, are kept byte for byte, besides their
+    /// answer. `null`: they are only answered.
     #[serde(default)]
     pub dead_letter_topic: Option<String>,
     /// Globs of the topics on which requests may ask for their answers (`input.headers.reply_topic`); such an answer goes there

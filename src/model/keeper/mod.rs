@@ -6,8 +6,8 @@
 //! load begins next, and who leaves memory for it, is said in [`room`].
 //!
 //! Guarantees: a version that serves goes on until another one that should be there has passed its checks, whatever fails
-//! meanwhile; where none serves because all that should have failed, the nearest older one that works stands in; a model that somebody uses stays in memory; an empty or failing look at the repository is never taken for a
-//! wish to unload.
+//! meanwhile; where none serves because all that should have failed, the nearest older one that works stands in; a model that
+//! somebody uses stays in memory; an empty or failing look at the repository is never taken for a wish to unload.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
