@@ -148,6 +148,7 @@ impl App {
         let (failures, mut failed) = mpsc::unbounded_channel();
         let (worker, status) = (Arc::clone(&self.worker), Arc::clone(&self.status));
         let tasks = Tasks::new(self.compute.handle().clone(), self.topics.len());
+        let watch = Watch(failures.clone());
         let events = Events::new(worker, tasks, failures, status, self.started);
         let options = consumer_options(&self.server, &self.topics, patience);
         let (ahead, max_wait) = (options.in_flight.bytes, self.server.kafka.max_wait.into());
@@ -162,7 +163,10 @@ impl App {
         let (ended, has_ended) = std::sync::mpsc::channel();
         std::thread::Builder::new()
             .name("consumer".to_owned())
-            .spawn(move || ended.send(consumer.run()))
+            .spawn(move || {
+                let _watch = watch;
+                ended.send(consumer.run())
+            })
             .context("the consumer's thread cannot be started")?;
         let outbox = &self.worker.outbox;
         let failure = self.compute.block_on(async move {
@@ -181,11 +185,20 @@ impl App {
         self.compute.shutdown_background();
         self.admin.stop();
         match (failure, drained) {
+            (_, Ok(Err(error))) => Err(error).context("the consumer could not subscribe"),
             (Some(error), _) => Ok(Ended::Failed(error)),
             (None, Ok(Ok(drained))) => Ok(Ended::Stopped(drained)),
-            (None, Ok(Err(error))) => Err(error).context("the consumer could not subscribe"),
             (None, Err(_)) => Ok(Ended::Stopped(Drained { complete: false })),
         }
+    }
+}
+
+/// Tells that the consumer's thread is gone, whatever ended it; nobody listens any more if it was asked to stop.
+struct Watch(mpsc::UnboundedSender<WorkerError>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _stopping = self.0.send(WorkerError::PartEnded("the consumer"));
     }
 }
 

@@ -94,6 +94,15 @@ impl Offsets {
         })
     }
 
+    /// Gives these spans their turn, if it has come. Says whether it has.
+    pub fn take_turn(&mut self, taken: &Taken) -> bool {
+        let is_next = self.is_next(taken);
+        if is_next {
+            self.send(taken);
+        }
+        is_next
+    }
+
     /// These spans have had their turn.
     pub fn send(&mut self, taken: &Taken) {
         for (generation, span) in &taken.spans {

@@ -83,7 +83,8 @@ impl Origin {
         for answered in &answered {
             answers = self.encode(answers, answered);
         }
-        if answered.len() > 1 && self.worker.outbox.takes_whole_chunks() {
+        // Groups part on their way, and what failed stands behind what did not.
+        if self.worker.outbox.takes_whole_chunks() {
             answers.sort();
         }
         let told = answered.into_iter().map(Answered::told).collect();

@@ -5,11 +5,9 @@
 //! message. An answer that its reply topic does not take (it was deleted meanwhile, or may not be written) gives way to
 //! `INVALID_REQUEST` on the result topic. Only an id that does not fit by itself leaves its caller without an answer, which is an error in the log.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
+
+use parking_lot::Mutex;
 
 use super::{Pipeline, answered::Origin, now};
 use crate::{
@@ -43,10 +41,8 @@ pub(super) struct Told {
     callers: Vec<(Caller, Option<RequestError>)>,
     /// The rows of those who get results.
     rows: u64,
-    /// Results that were too large.
-    replaced: AtomicU64,
-    /// Results that their reply topics did not take.
-    returned: AtomicU64,
+    /// What callers are told in the place of their results, by message; the last word counts.
+    instead: Mutex<HashMap<usize, ErrorCode>>,
 }
 
 impl Told {
@@ -56,13 +52,13 @@ impl Told {
         let mut callers = Vec::with_capacity(groups.iter().map(|group| group.requests.len()).sum());
         let requests = groups.into_iter().flat_map(|group| group.requests);
         callers.extend(requests.map(|request| (Caller::from(&request), request.failure)));
-        Self { pipeline, callers, rows, replaced: AtomicU64::new(0), returned: AtomicU64::new(0) }
+        Self { pipeline, callers, rows, instead: Mutex::default() }
     }
 
     /// The callers of what could not be decoded.
     pub fn of_refused(pipeline: usize, refused: Vec<Refused>) -> Self {
         let callers = refused.into_iter().map(|refused| (Caller::from(&refused), Some(refused.error))).collect();
-        Self { pipeline, callers, rows: 0, replaced: AtomicU64::new(0), returned: AtomicU64::new(0) }
+        Self { pipeline, callers, rows: 0, instead: Mutex::default() }
     }
 }
 
@@ -70,20 +66,20 @@ impl Lot {
     /// The answers have arrived, so long after they were sent.
     pub fn count(&self, took: Duration) {
         let now = now();
-        for Told { pipeline, callers, rows, replaced, returned } in &self.told {
+        for Told { pipeline, callers, rows, instead } in &self.told {
             let Pipeline { metrics, outlet, .. } = &self.origin.worker.pipelines[*pipeline];
+            let instead = instead.lock();
             let mut results = 0;
-            for (_, error) in callers {
-                match error {
+            for (caller, error) in callers {
+                let code = error.as_ref().map(RequestError::code);
+                match code.or_else(|| instead.get(&caller.message).copied()) {
                     None => results += 1,
-                    Some(error) => metrics.answered(Some(error.code()), 1),
+                    code => metrics.answered(code, 1),
                 }
             }
-            let [replaced, returned] = [replaced, returned].map(|count| count.load(Ordering::Relaxed));
-            metrics.answered(None, results - replaced - returned);
-            metrics.answered(Some(ErrorCode::ResponseTooLarge), replaced);
-            metrics.answered(Some(ErrorCode::InvalidRequest), returned);
-            metrics.dead_letters(if outlet.dead_letters.is_some() { returned } else { 0 });
+            metrics.answered(None, results);
+            let returned = instead.values().filter(|code| **code == ErrorCode::InvalidRequest).count();
+            metrics.dead_letters(if outlet.dead_letters.is_some() { returned as u64 } else { 0 });
             metrics.rows(*rows);
             metrics.stage(Stage::Publish, took);
             let timestamps = callers.iter().map(|(caller, _)| self.origin.chunk.message(caller.message).timestamp);
@@ -110,12 +106,14 @@ impl Lot {
                 lost += 1;
                 continue;
             }
+            let is_result = error.is_none();
             let mut error = shortened(error.as_ref());
+            if is_result {
+                told.instead.lock().insert(caller.message, error.code());
+            }
             if attempt == LAST_ATTEMPT {
                 caller.has_headers = false;
                 error = RequestError::new(error.code(), SHORTEST);
-            } else if error.code() == ErrorCode::ResponseTooLarge {
-                told.replaced.fetch_add(1, Ordering::Relaxed);
             }
             encoder.error(caller, &error);
         }
@@ -138,7 +136,7 @@ impl Told {
             return encoder.error(caller, error);
         }
         let returned = RequestError::new(ErrorCode::InvalidRequest, why);
-        self.returned.fetch_add(1, Ordering::Relaxed);
+        self.instead.lock().insert(caller.message, returned.code());
         encoder.error(caller, &returned);
         encoder.dead_letter(caller.message, &returned);
     }

@@ -20,19 +20,23 @@ fn partition(id: usize) -> i32 {
     i32::try_from(id).unwrap() % PARTITIONS
 }
 
+/// It fails by itself, in the middle of its group.
+fn is_late(id: usize) -> bool {
+    id % 10 == 5
+}
+
 fn key(id: usize) -> String {
     // The requests of a key have one partition, as a producer would have it.
     format!("key-{}-{}", partition(id), id / 5 % KEYS)
 }
 
-/// A request of one in ten goes to a slow model.
+/// A request of one in ten goes to a slow model, and another comes too late.
 fn ask(id: usize) -> Ask {
     let (model, spins) = if id.is_multiple_of(10) { ("slow", SLOW) } else { ("fast", 0) };
     let one = |name: &str, value: u32| json!({"name": name, "datatype": "INT64", "shape": [1, 1], "data": [value]});
-    Ask::json(&json!({"id": id.to_string(), "inputs": [one("x", 7), one("spins", spins)]}))
-        .header("model-name", model)
-        .key(key(id))
-        .partition(partition(id))
+    let ask = Ask::json(&json!({"id": id.to_string(), "inputs": [one("x", 7), one("spins", spins)]}));
+    let ask = if is_late(id) { ask.header("timeout-ms", "1").at(1_000_000) } else { ask };
+    ask.header("model-name", model).key(key(id)).partition(partition(id))
 }
 
 /// The answers by the partition that they stand in, in their order; all are there, once.
@@ -61,6 +65,9 @@ fn answers(label: &str, ordering: &str, delivery: &str) -> Option<BTreeMap<i32, 
     let id = |record: &Record| -> usize { record.id().unwrap().parse().unwrap() };
     let distinct: BTreeSet<_> = records.iter().map(id).collect();
     assert_eq!(distinct.len(), REQUESTS, "each once");
+    let failed = |record: &&Record| record.header("status").is_some_and(|status| status == b"DEADLINE_EXCEEDED");
+    let failed: Vec<_> = records.iter().filter(failed).map(id).collect();
+    assert!(failed.len() == REQUESTS / 10 && failed.into_iter().all(is_late), "those that came too late");
     let mut by_partition: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for record in &records {
         by_partition.entry(record.partition).or_default().push(id(record));

@@ -139,17 +139,23 @@ impl Journal {
 
     /// The chunk is acknowledged.
     pub fn end(&self, noted: &Noted) {
-        noted.0.iter().for_each(|number| self.clear(*number));
-        self.free.lock().extend(&noted.0);
+        self.give_back(&noted.0);
     }
 
     /// These are the suspects now.
     pub fn keep(&self, suspects: &[Suspect]) {
         let mut held = self.suspects.lock();
-        held.iter().for_each(|number| self.clear(*number));
-        self.free.lock().append(&mut held);
+        // Those before go last, so that a process that dies here forgets none; unless there is no room for both.
+        let has_room = self.free.lock().len() >= suspects.len();
+        let before = std::mem::take(&mut *held);
+        if !has_room {
+            self.give_back(&before);
+        }
         *held = self.take_free(suspects.len());
         held.iter().zip(suspects).for_each(|(number, suspect)| self.write(*number, Entry::Suspect(*suspect)));
+        if has_room {
+            self.give_back(&before);
+        }
     }
 
     /// The worker has decided to end: whatever is in flight is not suspected.
@@ -164,6 +170,11 @@ impl Journal {
 
     fn set_end(&self, end: u64) {
         self.memory.words()[END].store(end, Ordering::Release);
+    }
+
+    fn give_back(&self, numbers: &[u32]) {
+        numbers.iter().for_each(|number| self.clear(*number));
+        self.free.lock().extend(numbers);
     }
 
     fn take_free(&self, count: usize) -> Vec<u32> {

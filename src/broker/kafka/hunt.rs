@@ -156,7 +156,9 @@ impl KafkaConsumer {
     /// One step of the hunt. Says whether nothing was handed on.
     pub(super) fn hunt(&mut self) -> bool {
         if let Some(spans) = self.hunt.running.take() {
-            if !self.is_idle() {
+            // A chunk whose work has failed has left nothing in flight either, but is not acknowledged.
+            let is_answered = self.is_idle() && !self.context().state.offsets.lock().is_any_busy();
+            if !is_answered {
                 self.hunt.running = Some(spans);
                 return true;
             }

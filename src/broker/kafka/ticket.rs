@@ -74,14 +74,12 @@ impl Turn {
         self.share
     }
 
-    /// Whether all that was taken before it has had its turn, or was lost.
-    pub fn is_next(&self) -> bool {
-        self.state.offsets.lock().is_next(&self.taken)
-    }
-
-    /// It has had its turn.
-    pub fn pass(&self) {
-        self.state.offsets.lock().send(&self.taken);
+    /// Takes those of `turns`, which are of one consumer, before which all has had its turn or was lost. Returns their serials.
+    pub fn take<'a>(turns: impl Iterator<Item = &'a Self>) -> Vec<u64> {
+        let mut turns = turns.peekable();
+        let Some(first) = turns.peek() else { return Vec::new() };
+        let mut offsets = first.state.offsets.lock();
+        turns.filter(|turn| offsets.take_turn(&turn.taken)).map(Self::serial).collect()
     }
 
     /// The partitions that have been ours since the chunk was taken, and the offset after its last record of each.

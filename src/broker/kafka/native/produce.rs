@@ -45,6 +45,8 @@ pub struct Outgoing<'a> {
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
     pub place: Place,
+    /// What its delivery report carries.
+    pub opaque: *mut c_void,
 }
 
 /// Which partition of its topic a record goes to.
@@ -81,11 +83,11 @@ fn pointer(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
     bytes.map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
 }
 
-fn raw(record: Outgoing<'_>, opaque: *mut c_void) -> sys::rd_kafka_message_t {
+fn raw(record: Outgoing<'_>) -> sys::rd_kafka_message_t {
     let (payload, len) = pointer(record.value);
     let (key, key_len) = pointer(record.key);
     let (rkt, err) = (ptr::null_mut(), OK);
-    sys::rd_kafka_message_t { err, rkt, partition: 0, payload, len, key, key_len, offset: 0, _private: opaque }
+    sys::rd_kafka_message_t { err, rkt, partition: 0, payload, len, key, key_len, offset: 0, _private: record.opaque }
 }
 
 impl OutputTopic {
@@ -120,22 +122,21 @@ impl OutputTopic {
         self.partitions.set(usize::try_from(partitions).unwrap_or(0));
     }
 
-    /// Hands records without headers to the client in one call. Each record's delivery report carries `opaque`. Returns the
+    /// Hands records without headers to the client in one call. Returns the
     /// index and error of each record that was not taken.
     ///
     /// # Safety
-    /// The bytes of `records` must live until their delivery reports, and `opaque` must be what the producer's context
-    /// expects, once for every record that is taken.
+    /// The bytes of `records` must live until their delivery reports, and each `opaque` must be what the producer's context
+    /// expects.
     pub unsafe fn produce_batch<'a>(
         &self,
         records: impl ExactSizeIterator<Item = Outgoing<'a>>,
-        opaque: *mut c_void,
     ) -> Vec<(usize, RDKafkaErrorCode)> {
         let count = self.partitions.count();
         let mut partitions = Vec::with_capacity(records.len());
         let take = |record: Outgoing<'a>| {
             partitions.extend(record.place.of(record.key, count).map(|partition| partition as u32));
-            raw(record, opaque)
+            raw(record)
         };
         let mut batch: Vec<_> = records.map(take).collect();
         if partitions.len() < batch.len() {
@@ -187,12 +188,7 @@ impl OutputTopic {
     ///
     /// # Safety
     /// As [`Self::produce_batch`].
-    pub unsafe fn produce(
-        &self,
-        record: Outgoing<'_>,
-        headers: HeaderList,
-        opaque: *mut c_void,
-    ) -> Result<(), RDKafkaErrorCode> {
+    pub unsafe fn produce(&self, record: Outgoing<'_>, headers: HeaderList) -> Result<(), RDKafkaErrorCode> {
         use sys::{rd_kafka_vtype_t as vtype, rd_kafka_vu_s__bindgen_ty_1 as Value};
         let mem = |bytes| {
             let (ptr, size) = pointer(bytes);
@@ -209,7 +205,7 @@ impl OutputTopic {
             vu(vtype::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: 0 }),
             vu(vtype::RD_KAFKA_VTYPE_VALUE, mem(record.value)),
             vu(vtype::RD_KAFKA_VTYPE_KEY, mem(record.key)),
-            vu(vtype::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: opaque }),
+            vu(vtype::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: record.opaque }),
             vu(vtype::RD_KAFKA_VTYPE_HEADERS, Value { headers: headers.raw() }),
         ];
         // SAFETY: the headers are ours until the call takes them, which it does unless it fails; everything else lives at

@@ -54,10 +54,10 @@ pub struct NativeRecords {
 
 // SAFETY: a fetched message is not changed by the client any more; its headers are parsed on first access and taken out for
 // its answer, which the journey does on one thread at a time: a chunk is decoded by its task, and published after that by the
-// same task.
+// same task, or by the publisher's thread while that task waits for it.
 unsafe impl Send for NativeRecords {}
-// SAFETY: as above; reading and taking headers are the calls that write to the message, and a chunk is only ever used by its
-// own task.
+// SAFETY: as above; reading and taking headers are the calls that write to the message, and that is done by one thread at a
+// time.
 unsafe impl Sync for NativeRecords {}
 
 impl NativeRecords {

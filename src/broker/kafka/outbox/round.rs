@@ -76,8 +76,12 @@ impl<'a> Round<'a> {
         for finished in &mut self.chunks {
             sent.push(hand_over(self.shared, finished).await);
         }
-        for (Finished { publication, .. }, sent) in self.chunks.iter().zip(sent) {
-            let refused = sent.settled().await?;
+        // All of it first: what is tried by itself must have nothing beside it.
+        let mut refused = Vec::with_capacity(sent.len());
+        for sent in sent {
+            refused.push(sent.settled().await?);
+        }
+        for (Finished { publication, .. }, refused) in self.chunks.iter().zip(refused) {
             if !refused.is_empty() {
                 let Publication { chunk, answers, .. } = publication;
                 let too_large = producer.halve(chunk, answers, refused).await?;
@@ -258,7 +262,7 @@ async fn replace(
     while let Some(part) = halves.next_part() {
         let refused = loop {
             shared.producer.begin()?;
-            let refused = shared.producer.hand_over_some(chunk, answers, &part).await.settled().await;
+            let refused = shared.producer.hand_over_some(chunk, answers, part.clone()).await.settled().await;
             abort(shared, options).await?;
             match refused {
                 // The client may take records of this transaction for what it has to drop of the last one.

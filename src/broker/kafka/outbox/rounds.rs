@@ -86,7 +86,9 @@ impl Rounds {
             Arc::new(Shared { producer: Arc::new(producer), options, membership: OnceLock::new(), metrics, fatal });
         let clock = runtime::Builder::new_current_thread().enable_time().build()?;
         let gathering = Gathering { words, waiting: BTreeMap::new(), shared: Arc::clone(&shared) };
+        let ended = Ended(Arc::clone(&shared));
         let run = move || {
+            let _ended = ended;
             clock.block_on(gathering.run());
             // A call of the client that never comes back is not waited for.
             clock.shutdown_background();
@@ -133,6 +135,16 @@ impl Rounds {
         };
         // The thread is told of it, too, and knows what it was about.
         tokio::time::timeout(SECOND_OPINION, self.shared.fatal.wait()).await.unwrap_or(client)
+    }
+}
+
+/// Tells that the thread is gone, whatever ended it.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // The first error stays.
+        self.0.fatal.tell(WorkerError::PartEnded("the publisher"));
     }
 }
 
@@ -191,18 +203,8 @@ impl Gathering {
 
     /// The chunks whose turn it is, in their order.
     pub fn next_in_turn(&mut self) -> Vec<Finished> {
-        let mut next = Vec::new();
-        let ready = |finished: &Finished| {
-            let ready = finished.turn.is_next();
-            if ready {
-                finished.turn.pass();
-            }
-            ready
-        };
         // In ascending order, so that a chunk whose predecessor goes now goes, too.
-        let serials: Vec<u64> =
-            self.waiting.iter().filter(|(_, finished)| ready(finished)).map(|(&id, _)| id).collect();
-        next.extend(serials.iter().filter_map(|serial| self.waiting.remove(serial)).map(|finished| *finished));
-        next
+        let serials = Turn::take(self.waiting.values().map(|finished| &*finished.turn));
+        serials.iter().filter_map(|serial| self.waiting.remove(serial)).map(|finished| *finished).collect()
     }
 }

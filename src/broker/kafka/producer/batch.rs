@@ -5,7 +5,7 @@ use std::{
     ffi::c_void,
     ops::Range,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -13,7 +13,6 @@ use std::{
 use parking_lot::Mutex;
 use rdkafka::{
     error::RDKafkaErrorCode,
-    message::{BorrowedMessage, Message as _},
     producer::{DeliveryResult, ProducerContext},
     util::IntoOpaque,
 };
@@ -30,10 +29,12 @@ use crate::broker::{
 /// Why a record was not delivered, by its index.
 pub(super) type Refused = (usize, RDKafkaErrorCode);
 
-/// Records on their way to the broker. Every record's delivery report carries a pointer to it; together the reports own one
-/// reference, which the last one gives back.
+/// Records on their way to the broker. Every record's delivery report carries a pointer to its slot; together the reports own
+/// one reference, which the last one gives back.
 pub(super) struct Batch {
     pub answers: Arc<Answers>,
+    /// One for each of the answers.
+    slots: Box<[Slot]>,
     remaining: AtomicUsize,
     pub refused: Mutex<Vec<Refused>>,
     /// Whether some of them go to reply topics.
@@ -42,11 +43,20 @@ pub(super) struct Batch {
     reports: Mutex<Option<Arc<Batch>>>,
 }
 
+/// What a delivery report points to: where it stands among the others says which record the report is about.
+struct Slot(*const Batch);
+
+// SAFETY: the pointer is only followed by delivery reports, and a batch may be shared between threads.
+unsafe impl Send for Slot {}
+// SAFETY: as above.
+unsafe impl Sync for Slot {}
+
 impl Batch {
     /// For `count` of the answers.
     pub fn new(answers: &Arc<Answers>, count: usize) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
-        let batch = Arc::new(Self {
+        let batch = Arc::new_cyclic(|this: &Weak<Self>| Self {
+            slots: answers.entries.iter().map(|_| Slot(this.as_ptr())).collect(),
             remaining: AtomicUsize::new(count),
             refused: Mutex::default(),
             has_replies: AtomicBool::new(false),
@@ -68,7 +78,7 @@ impl Batch {
             Placement::RequestPartition => Place::Modulo(chunk.message(answer.message).partition.unsigned_abs()),
             Placement::Exactly(partition) => Place::Exactly(partition.unsigned_abs()),
         };
-        Outgoing { key, value, place }
+        Outgoing { key, value, place, opaque: (&raw const self.slots[index]).cast_mut().cast() }
     }
 
     /// The key and value of the record at `index`.
@@ -76,10 +86,6 @@ impl Batch {
         let answer = &self.answers.entries[index];
         let bytes = |range: &Option<Range<usize>>| Some(self.answers.bytes(range.as_ref()?));
         (bytes(&answer.key), bytes(&answer.value))
-    }
-
-    pub fn opaque(self: &Arc<Self>) -> *mut c_void {
-        Arc::as_ptr(self).cast_mut().cast()
     }
 
     /// One record has its verdict; the last one tells whoever waits, and gives the reports' reference to the caller, who
@@ -98,26 +104,30 @@ impl Batch {
         }
         reports
     }
-
-    /// Which record a refusal is about, by its key and value: the client may have copied both. Of records that are alike, one
-    /// is as good as another.
-    fn index_of(&self, message: &BorrowedMessage<'_>) -> usize {
-        let refused = self.refused.lock();
-        let is_it = |index: &usize| {
-            let (key, value) = self.bytes_of(*index);
-            value == message.payload() && key == message.key() && refused.iter().all(|(before, _)| before != index)
-        };
-        (0..self.answers.entries.len()).find(is_it).unwrap_or(0)
-    }
 }
 
-/// A delivery report's pointer to its batch.
-pub(super) struct Token(*const Batch);
+/// A delivery report's pointer to the slot of its record.
+pub(super) struct Token(*const Slot);
 
-// SAFETY: a batch may be shared between threads, and lives until its last report.
+// SAFETY: a batch may be shared between threads, and lives with its slots until its last report.
 unsafe impl Send for Token {}
 // SAFETY: as above.
 unsafe impl Sync for Token {}
+
+impl Token {
+    /// The batch, and the index of the record among its answers.
+    ///
+    /// # Safety
+    /// The batch has not had its last report.
+    unsafe fn record(&self) -> (&Batch, usize) {
+        // SAFETY: the slot is one of a batch that lives, as the caller says.
+        unsafe {
+            let batch = &*(*self.0).0;
+            let index = self.0.offset_from_unsigned(batch.slots.as_ptr());
+            (batch, index)
+        }
+    }
+}
 
 impl IntoOpaque for Token {
     fn into_ptr(self) -> *mut c_void {
@@ -154,18 +164,47 @@ impl ProducerContext for Context {
     type DeliveryOpaque = Token;
 
     fn delivery(&self, result: &DeliveryResult<'_>, token: Token) {
-        // SAFETY: every record was produced with a pointer to its batch, which lives until its last report: this one at most.
-        let batch = unsafe { &*token.0 };
+        // SAFETY: every record was produced with a pointer to its slot in a batch that lives until its last report: this one
+        // at most.
+        let (batch, index) = unsafe { token.record() };
         let refused = match result {
             Ok(_) => {
                 self.log.reached();
                 None
             }
-            Err((error, message)) => {
-                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                Some((batch.index_of(message), code))
-            }
+            Err((error, _)) => Some((index, error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))),
         };
         drop(batch.settle(refused));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Answer;
+
+    #[test]
+    fn of_records_that_are_alike_a_report_is_about_its_own() {
+        let mut answers = Answers::default();
+        let bytes = answers.push_bytes(b"the same");
+        let alike = |message| Answer {
+            topic: 0,
+            placement: Placement::Key,
+            message,
+            key: Some(bytes.clone()),
+            value: Some(bytes.clone()),
+            headers: None,
+        };
+        answers.entries = (0..3).map(alike).collect();
+        let (batch, _settled) = Batch::new(&Arc::new(answers), 3);
+        let chunk = Chunk::new(Box::new(crate::broker::memory::MemoryRecords::default()));
+        for index in 0..3 {
+            // SAFETY: no report has come yet.
+            let token = unsafe { Token::from_ptr(batch.outgoing(&chunk, index).opaque) };
+            // SAFETY: as above.
+            let (found, of) = unsafe { token.record() };
+            assert!(std::ptr::eq(found, Arc::as_ptr(&batch)) && of == index);
+        }
+        (0..3).for_each(|_| drop(batch.settle(None)));
     }
 }

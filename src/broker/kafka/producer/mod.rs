@@ -123,7 +123,7 @@ impl KafkaProducer {
         let _alone = self.company.write().await;
         let mut halves = Halves::new(refused);
         while let Some(part) = halves.next_part() {
-            let refused = self.hand_over_some(chunk, answers, &part).await.settled().await?;
+            let refused = self.hand_over_some(chunk, answers, part.clone()).await.settled().await?;
             halves.judge(part, refused);
         }
         Ok(halves.alone())
@@ -131,21 +131,21 @@ impl KafkaProducer {
 
     /// Hands records to the client, in order, all of them; waits while its queue has no room.
     pub async fn hand_over<'a>(&'a self, chunk: &Chunk, answers: &Arc<Answers>) -> Sent<'a> {
-        let all: Vec<usize> = (0..answers.entries.len()).collect();
-        self.hand_over_some(chunk, answers, &all).await
+        self.hand_over_some(chunk, answers, (0..answers.entries.len()).collect()).await
     }
 
     /// The same for those at `indices`.
-    pub async fn hand_over_some<'a>(&'a self, chunk: &Chunk, answers: &Arc<Answers>, indices: &[usize]) -> Sent<'a> {
+    pub async fn hand_over_some<'a>(&'a self, chunk: &Chunk, answers: &Arc<Answers>, indices: Vec<usize>) -> Sent<'a> {
         let (batch, settled) = Batch::new(answers, indices.len());
-        let mut waiting = indices.to_vec();
+        let settled = (!indices.is_empty()).then_some(settled);
+        let mut waiting = indices;
         while !waiting.is_empty() {
             waiting = self.offer(chunk, &batch, &waiting);
             if !waiting.is_empty() {
                 tokio::time::sleep(QUEUE_FULL_PAUSE).await;
             }
         }
-        Sent { producer: self, batch, settled: (!indices.is_empty()).then_some(settled) }
+        Sent { producer: self, batch, settled }
     }
 
     fn name_of(&self, topic: usize) -> String {

@@ -23,7 +23,7 @@ pub(super) fn offer(
     }
     let records = indices.iter().map(|&index| batch.outgoing(chunk, index));
     // SAFETY: the batch owns the bytes and lives until its last report.
-    let refused = unsafe { topic.produce_batch(records, batch.opaque()) };
+    let refused = unsafe { topic.produce_batch(records) };
     refused.into_iter().map(|(position, error)| (indices[position], error)).collect()
 }
 
@@ -34,7 +34,7 @@ fn offer_with_headers(topic: &OutputTopic, chunk: &Chunk, batch: &Arc<Batch>, ru
         let answer = &batch.answers.entries[index];
         let headers = headers_of(chunk, &batch.answers, answer, &mut scratch);
         // SAFETY: the batch owns the bytes and lives until its last report.
-        let taken = unsafe { topic.produce(batch.outgoing(chunk, index), headers, batch.opaque()) };
+        let taken = unsafe { topic.produce(batch.outgoing(chunk, index), headers) };
         match taken {
             Ok(()) => {}
             Err(RDKafkaErrorCode::QueueFull) => {

@@ -63,7 +63,8 @@ impl KafkaProducer {
     /// If the coordinator refuses, or does not answer in time.
     pub fn init_transactions(&self, patience: Duration) -> Result<(), WorkerError> {
         let call = "begin with transactions";
-        within(patience, call, |wait| self.client.init_transactions(wait)).map_err(|setback| setback.at_last(call))
+        within(Instant::now() + patience, call, |wait| self.client.init_transactions(wait))
+            .map_err(|setback| setback.at_last(call))
     }
 
     /// Opens a transaction: what is handed over from here on belongs to it.
@@ -89,8 +90,9 @@ impl KafkaProducer {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
                 .map_err(|error| Setback::Fatal(failure("name offsets", &error)))?;
         }
-        within(patience, COMMIT, |wait| self.client.send_offsets_to_transaction(&list, member, wait))?;
-        within(patience, COMMIT, |wait| self.client.commit_transaction(wait))
+        let deadline = Instant::now() + patience;
+        within(deadline, COMMIT, |wait| self.client.send_offsets_to_transaction(&list, member, wait))?;
+        within(deadline, COMMIT, |wait| self.client.commit_transaction(wait))
     }
 
     /// Aborts the open transaction: nothing of it will ever be seen.
@@ -99,28 +101,28 @@ impl KafkaProducer {
     /// If the coordinator does not answer in time, or the producer has been fenced.
     pub fn abort(&self, patience: Duration) -> Result<(), WorkerError> {
         let call = "abort a transaction";
-        within(patience, call, |wait| self.client.abort_transaction(wait)).map_err(|setback| setback.at_last(call))
+        within(Instant::now() + patience, call, |wait| self.client.abort_transaction(wait))
+            .map_err(|setback| setback.at_last(call))
     }
 }
 
-/// Makes a call, and again for as long as the client says that this may help. A call that has run out of time is not gone on
+/// Makes a call, and again until `deadline` if the client says that this may help. A call that has run out of time is not gone on
 /// with: if the coordinator answers the first attempt just when the second one times out, librdkafka takes a commit for an
 /// abort and stops the process (2.12.1, `rd_kafka_txn_endtxn_complete` goes by the name of a call that is over).
 fn within(
-    patience: Duration,
+    deadline: Instant,
     name: &'static str,
     call: impl Fn(Duration) -> Result<(), KafkaError>,
 ) -> Result<(), Setback> {
-    let deadline = Instant::now() + patience;
     loop {
-        let Err(error) = call(patience) else { return Ok(()) };
+        let Err(error) = call(deadline.saturating_duration_since(Instant::now())) else { return Ok(()) };
         let KafkaError::Transaction(reason) = &error else {
             return Err(Setback::Fatal(failure(name, &error)));
         };
         if reason.txn_requires_abort() {
             return Err(Setback::Abort(reason.string()));
         }
-        let is_over = reason.code() == RDKafkaErrorCode::OperationTimedOut || Instant::now() >= deadline;
+        let is_over = reason.code() == RDKafkaErrorCode::OperationTimedOut || Instant::now() + PAUSE >= deadline;
         if reason.is_fatal() || !reason.is_retriable() || is_over {
             return Err(Setback::Fatal(failure(name, &error)));
         }
