@@ -17,6 +17,8 @@ mod disk_cache;
 mod faults;
 #[path = "journey/forms.rs"]
 mod forms;
+#[path = "journey/frozen.rs"]
+mod frozen;
 #[path = "journey/goldens.rs"]
 mod goldens;
 #[path = "journey/headers.rs"]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Rig, backlog::Backlog, kafka};
+use crate::support::{Rig, backlog::Backlog};
 
 const REQUESTS: usize = 50_000;
 
@@ -25,10 +25,7 @@ fn a_successor_answers_nothing_twice_in_transactions() {
 fn killed_at_its_work(label: &str, delivery: &str) -> Option<[usize; 2]> {
     let backlog = Backlog::send(REQUESTS, 4)?;
     let rig = Rig::new(label).unwrap();
-    let results = format!("{}.results", rig.name);
-    kafka::create_topic(&rig.brokers, &results, 4, &[]);
-    rig.owns(&results);
-    rig.model("iris", 1, "models/iris/1");
+    let results = backlog.pipeline(&rig, |_| {});
     let configure = |server: &mut Value| {
         server["delivery"] = json!(delivery);
         // Readers wait for the end of the transaction that the killed worker left open.
@@ -41,16 +38,6 @@ fn killed_at_its_work(label: &str, delivery: &str) -> Option<[usize; 2]> {
         // Little in flight makes a worker slow enough to be killed at its work.
         server["limits"] = json!({"in_flight_messages": 200, "chunk_messages": 100});
     });
-    rig.pipeline_file(
-        "iris",
-        &json!({
-            "name": "iris",
-            "input": {"topics": [backlog.topic]},
-            "output": {"topic": results},
-            "steps": [{"predict": {"model": "iris"}}],
-            "timeout": "1h",
-        }),
-    );
     let mut tally = backlog.tally(&results);
     let mut worker = rig.worker();
     tally.wait_for(REQUESTS / 2);

@@ -159,23 +159,11 @@ const REQUESTS: usize = 60_000;
 fn kills_from_outside_make_nobody_guilty() {
     let Some(backlog) = Backlog::send(REQUESTS, 4) else { return };
     let rig = Rig::new("innocent").unwrap();
-    let [results, letters] = ["results", "dead-letters"].map(|kind| format!("{}.{kind}", rig.name));
-    for topic in [&results, &letters] {
-        kafka::create_topic(&rig.brokers, topic, 4, &[]);
-        rig.owns(topic);
-    }
-    rig.model("iris", 1, "models/iris/1");
+    let letters = format!("{}.dead-letters", rig.name);
+    kafka::create_topic(&rig.brokers, &letters, 4, &[]);
+    rig.owns(&letters);
     rig.server(|server| server["kafka"]["properties"] = json!({"group.instance.id": "mill-0"}));
-    rig.pipeline_file(
-        "iris",
-        &json!({
-            "name": "iris",
-            "input": {"topics": [backlog.topic]},
-            "output": {"topic": results, "dead_letter_topic": letters},
-            "steps": [{"predict": {"model": "iris"}}],
-            "timeout": "1h",
-        }),
-    );
+    let results = backlog.pipeline(&rig, |pipeline| pipeline["output"]["dead_letter_topic"] = json!(letters));
     let mut tally = backlog.tally(&results);
     let mut worker = rig.start();
     tally.wait_for(5_000);

@@ -16,25 +16,11 @@ static TURN: Mutex<()> = Mutex::new(());
 /// A rig whose workers read the backlog and answer to a topic of the rig's own.
 fn rig(label: &str, backlog: &Backlog) -> (Rig, String) {
     let rig = Rig::new(label).unwrap();
-    let results = format!("{}.results", rig.name);
-    kafka::create_topic(&rig.brokers, &results, PARTITIONS, &[]);
-    rig.owns(&results);
-    rig.model("iris", 1, "models/iris/1");
     rig.server(|server| {
         // A member hears of another that joins at its next heart-beat.
         server["kafka"]["properties"] = json!({"heartbeat.interval.ms": "100"});
     });
-    rig.pipeline_file(
-        "iris",
-        &json!({
-            "name": "iris",
-            "input": {"topics": [backlog.topic]},
-            "output": {"topic": results},
-            "steps": [{"predict": {"model": "iris"}}],
-            // However slowly the machine works the backlog off.
-            "timeout": "1h",
-        }),
-    );
+    let results = backlog.pipeline(&rig, |_| {});
     (rig, results)
 }
 

@@ -16,6 +16,7 @@ pub struct Backlog {
     rig: Rig,
     pub topic: String,
     pub requests: usize,
+    partitions: i32,
     /// The class of the flower in each of the bodies, which come one after another.
     classes: Vec<String>,
 }
@@ -44,7 +45,7 @@ impl Backlog {
             client.produce(&record).unwrap();
         }
         client.requests.flush(PATIENCE).unwrap();
-        Some(Self { rig, topic, requests, classes })
+        Some(Self { rig, topic, requests, partitions, classes })
     }
 
     /// One backlog for all tests that want the same at the same time; gone with the last of them.
@@ -57,6 +58,25 @@ impl Backlog {
         let backlog = Arc::new(Self::send(requests, partitions)?);
         *sent = Arc::downgrade(&backlog);
         Some(backlog)
+    }
+
+    /// Gives `rig` the model and a pipeline that answers it, changed by `configure`. Returns the result topic.
+    pub fn pipeline(&self, rig: &Rig, configure: impl FnOnce(&mut Value)) -> String {
+        let results = format!("{}.results", rig.name);
+        kafka::create_topic(&rig.brokers, &results, self.partitions, &[]);
+        rig.owns(&results);
+        rig.model("iris", 1, "models/iris/1");
+        let mut pipeline = json!({
+            "name": "iris",
+            "input": {"topics": [self.topic]},
+            "output": {"topic": results},
+            "steps": [{"predict": {"model": "iris"}}],
+            // However slowly the machine works the backlog off.
+            "timeout": "1h",
+        });
+        configure(&mut pipeline);
+        rig.pipeline_file("iris", &pipeline);
+        results
     }
 
     /// What comes on `results`, from its beginning.
