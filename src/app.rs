@@ -208,7 +208,7 @@ fn consumer_options(server: &ServerConfig, topics: &[String], patience: Duration
     ConsumerOptions {
         topics: topics.to_vec(),
         chunk: Load { messages: limits.chunk_messages.get(), bytes: limits.chunk_bytes.bytes() },
-        in_flight: Load { messages: limits.in_flight_messages.get(), bytes: limits.in_flight_bytes.bytes() },
+        in_flight: Load { messages: server.in_flight_messages(), bytes: limits.in_flight_bytes.bytes() },
         commit_interval: commits.then(|| server.kafka.commit_interval.into()),
         drain_timeout: patience,
     }

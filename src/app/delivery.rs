@@ -38,7 +38,7 @@ pub fn outbox(
     });
     let transactional =
         transactions.map(|options| Transactional { id: transactional_id(kafka), timeout: options.patience });
-    let config = kafka.producer(server.limits.in_flight_messages.get(), transactional.as_ref());
+    let config = kafka.producer(server.in_flight_messages(), transactional.as_ref());
     let producer =
         KafkaProducer::new(&config, &names.outputs, reach).context("the Kafka producer cannot be created")?;
     if let Some(Transactional { id, .. }) = transactional {

@@ -25,7 +25,7 @@ pub fn open(server: &ServerConfig, kafka: &KafkaSettings, topics: &[String]) -> 
         instance: kafka.properties.get("group.instance.id").cloned(),
         topics: topics.to_vec(),
         // A chunk may overshoot.
-        messages: limits.in_flight_messages.get().saturating_add(limits.chunk_messages.get()),
+        messages: server.in_flight_messages().saturating_add(limits.chunk_messages.get()),
     };
     match Journal::open(&options) {
         Ok((journal, suspects)) => {

@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | 1 to 200 | 2 | 3 |
 //! | up to 40,000 | 3 | 4 |
+//! | up to 8,000,000 | 4 | 5 |
 //!
 //! and an innocent death costs 200 runs, one after another, of what was in flight: one to five seconds
 //! (`docs/guarantees.md`).

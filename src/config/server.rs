@@ -86,6 +86,15 @@ impl ServerConfig {
         }
     }
 
+    /// The most requests that are taken and not yet answered.
+    pub fn in_flight_messages(&self) -> usize {
+        let default = match self.delivery {
+            Delivery::AtLeastOnce => 20_000,
+            Delivery::ExactlyOnce => 100_000,
+        };
+        self.limits.in_flight_messages.map_or(default, NonZeroUsize::get)
+    }
+
     /// Every rule that the types alone cannot hold.
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = self.kafka.problems();
@@ -93,7 +102,7 @@ impl ServerConfig {
         problems.extend(self.crash_journal.problems());
         problems.extend(self.models.problems());
         problems.extend(self.batching.problems());
-        problems.extend(self.limits.problems());
+        problems.extend(self.limits.problems(self.in_flight_messages()));
         if self.startup_timeout.is_zero() {
             problems.push(Problem::new("startup_timeout", "must be longer than 0, or nothing could be tried"));
         }
@@ -123,8 +132,9 @@ pub enum Delivery {
 pub struct LimitsConfig {
     /// The most bytes of request records that are taken and not yet answered.
     pub in_flight_bytes: HumanSize,
-    /// The most requests that are taken and not yet answered.
-    pub in_flight_messages: NonZeroUsize,
+    /// The most requests that are taken and not yet answered. `null`: 20,000, or 100,000 in `exactly_once`, where what is
+    /// answered stays in flight until its transaction is committed.
+    pub in_flight_messages: Option<NonZeroUsize>,
     /// The most requests that travel together as one chunk.
     pub chunk_messages: NonZeroUsize,
     /// The most bytes that travel together as one chunk; a single larger record travels alone.
@@ -135,7 +145,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             in_flight_bytes: HumanSize::from_mib(64),
-            in_flight_messages: NonZeroUsize::new(20_000).expect("20,000 is not 0"),
+            in_flight_messages: None,
             chunk_messages: NonZeroUsize::new(1000).expect("1000 is not 0"),
             chunk_bytes: HumanSize::from_mib(4),
         }
@@ -143,7 +153,7 @@ impl Default for LimitsConfig {
 }
 
 impl LimitsConfig {
-    fn problems(&self) -> Vec<Problem> {
+    fn problems(&self, in_flight_messages: usize) -> Vec<Problem> {
         let at = KeyPath::from("limits");
         let mut problems = Vec::new();
         if self.chunk_bytes.bytes() == 0 {
@@ -158,11 +168,11 @@ impl LimitsConfig {
             );
             problems.push(Problem::new(at.clone(), sentence));
         }
-        if self.chunk_messages > self.in_flight_messages {
+        if self.chunk_messages.get() > in_flight_messages {
             let sentence = format!(
-                "`in_flight_messages` is {}, less than one chunk (`chunk_messages` is {}): \
+                "`in_flight_messages` is {in_flight_messages}, less than one chunk (`chunk_messages` is {}): \
                  raise it, or lower `chunk_messages`",
-                self.in_flight_messages, self.chunk_messages
+                self.chunk_messages
             );
             problems.push(Problem::new(at, sentence));
         }
@@ -202,5 +212,20 @@ pub struct AdminConfig {
 impl Default for AdminConfig {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 9644)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_in_flight_where_it_waits_for_a_transaction_unless_the_file_says_how_much() {
+        let mut server = ServerConfig::new("b:9092", "g", "models");
+        assert_eq!(server.in_flight_messages(), 20_000);
+        server.delivery = Delivery::ExactlyOnce;
+        assert_eq!(server.in_flight_messages(), 100_000);
+        server.limits.in_flight_messages = NonZeroUsize::new(5_000);
+        assert_eq!(server.in_flight_messages(), 5_000);
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A transaction that holds so much of what may be in flight is committed at once: the rest is for the next one.
-const FULL: f64 = 0.4;
+const FULL: f64 = 0.6;
 
 /// How long to wait before a transaction that was aborted is begun again, the first time; later ones wait longer.
 const PAUSE: Duration = Duration::from_millis(50);
