@@ -18,13 +18,16 @@ use std::{
 
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Message as _, Offset, TopicPartitionList,
+    ClientContext, Message as _, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{settings::KafkaSettings, topics::listed};
+use super::{
+    settings::KafkaSettings,
+    topics::{ends, listed},
+};
 use crate::metrics::NotificationMetrics;
 
 /// How often the topic is looked at for new partitions, as often as a repository is by default.
@@ -214,13 +217,9 @@ impl Listener {
     fn ends(&self, partitions: &BTreeSet<i32>) -> Result<TopicPartitionList, String> {
         let mut query = TopicPartitionList::new();
         for partition in partitions {
-            query.add_partition_offset(&self.topic, *partition, Offset::End).expect("`End` is an offset");
+            query.add_partition(&self.topic, *partition);
         }
-        self.ask(|consumer| {
-            let ends = consumer.offsets_for_times(query.clone(), TRY)?;
-            ends.elements().iter().try_for_each(|end| end.error())?;
-            Ok(ends)
-        })
+        self.ask(|consumer| ends(consumer, query.clone(), TRY))
     }
 
     /// Asks the brokers again and again, until they answer or their time is up.
