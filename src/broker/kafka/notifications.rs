@@ -16,15 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Message as _, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
-    error::{KafkaError, RDKafkaErrorCode},
+    Message as _, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
 };
 
 use super::{
+    refusal::{self, Trouble},
     settings::KafkaSettings,
     topics::{ends, listed},
 };
@@ -71,7 +70,7 @@ impl Notifications {
         concerns: Concerns,
         hasten: Hasten,
     ) -> Result<Self, ListenError> {
-        let consumer = settings.listener().create_with_context(Ear::default())?;
+        let consumer = settings.listener().create_with_context(refusal::Listener::default())?;
         let stopping = Arc::<AtomicBool>::default();
         let (ending, ended) = mpsc::channel::<()>();
         let listener = Listener {
@@ -114,7 +113,8 @@ pub enum ListenError {
 }
 
 struct Listener {
-    consumer: BaseConsumer<Ear>,
+    /// The other clients of the worker say all there is to say about brokers; this one keeps why it hears nothing.
+    consumer: BaseConsumer<refusal::Listener>,
     topic: String,
     concerns: Concerns,
     hasten: Hasten,
@@ -223,39 +223,25 @@ impl Listener {
     }
 
     /// Asks the brokers again and again, until they answer or their time is up.
-    fn ask<T>(&self, question: impl Fn(&BaseConsumer<Ear>) -> Result<T, KafkaError>) -> Result<T, String> {
+    fn ask<T>(
+        &self,
+        question: impl Fn(&BaseConsumer<refusal::Listener>) -> Result<T, KafkaError>,
+    ) -> Result<T, String> {
+        // What befell the connection earlier may have passed.
+        drop(self.consumer.context().take());
         let deadline = Instant::now() + PATIENCE;
         loop {
             match question(&self.consumer) {
                 Ok(answer) => return Ok(answer),
                 Err(error) if Instant::now() >= deadline || self.is_stopping() => {
-                    let code = || error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-                    return Err(self.consumer.context().reason.lock().take().unwrap_or_else(code));
+                    return Err(match self.consumer.context().take() {
+                        Some(Trouble::Unreachable(reason) | Trouble::Rejected(reason)) => reason,
+                        None => error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string()),
+                    });
                 }
                 // Why, is in the queue; and a fresh topic has no leaders for a moment.
                 Err(_) => drop(self.serve(SLICE / 10)),
             }
-        }
-    }
-}
-
-/// The other clients of the worker say all there is to say about brokers; this one keeps the last reason.
-#[derive(Default)]
-struct Ear {
-    reason: Mutex<Option<String>>,
-}
-
-impl ConsumerContext for Ear {}
-
-impl ClientContext for Ear {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, "{message}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "the client of notifications");
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *self.reason.lock() = Some(reason.to_owned());
         }
     }
 }
