@@ -307,6 +307,17 @@ mod tests {
         }
     }
 
+    /// Four rows of two numbers from 0 to 7, of three requests; the one in the middle owns two.
+    fn group() -> Group {
+        let mut ids = Ids::default();
+        let tensor = Tensor::matrix(2, Elements::Int64((0..8).collect()));
+        Group {
+            route: Arc::new(Route { pipeline: 0, models: vec![] }),
+            columns: [Column::new("x", tensor)].into_iter().collect(),
+            requests: vec![request(0, 0..1, &mut ids), request(1, 1..3, &mut ids), request(2, 3..4, &mut ids)],
+        }
+    }
+
     #[test]
     fn a_row_fails_the_request_that_owns_it() {
         let mut ids = Ids::default();
@@ -321,13 +332,7 @@ mod tests {
 
     #[test]
     fn failed_requests_leave_with_their_rows() {
-        let mut ids = Ids::default();
-        let tensor = Tensor::matrix(2, Elements::Int64((0..8).collect()));
-        let mut group = Group {
-            route: Arc::new(Route { pipeline: 0, models: vec![] }),
-            columns: [Column::new("x", tensor)].into_iter().collect(),
-            requests: vec![request(0, 0..1, &mut ids), request(1, 1..3, &mut ids), request(2, 3..4, &mut ids)],
-        };
+        let mut group = group();
         assert!(group.split_failed().is_none());
         group.fail_row(2, RequestError::new(ErrorCode::PreprocessFailed, "row 2"));
         let failed = group.split_failed().unwrap();
@@ -340,13 +345,7 @@ mod tests {
 
     #[test]
     fn requests_part_with_their_rows() {
-        let mut ids = Ids::default();
-        let tensor = Tensor::matrix(2, Elements::Int64((0..8).collect()));
-        let mut group = Group {
-            route: Arc::new(Route { pipeline: 0, models: vec![] }),
-            columns: [Column::new("x", tensor)].into_iter().collect(),
-            requests: vec![request(0, 0..1, &mut ids), request(1, 1..3, &mut ids), request(2, 3..4, &mut ids)],
-        };
+        let mut group = group();
         let read = |group: &Group| {
             let messages: Vec<_> =
                 group.requests.iter().map(|request| (request.message, request.rows.clone())).collect();

@@ -197,9 +197,7 @@ impl Running {
         let sent = unsafe { libc::kill(self.process.id() as i32, signal) };
         assert_eq!(sent, 0, "the contestant is running");
     }
-}
 
-impl Running {
     /// Asks it to stop and waits until it has.
     ///
     /// # Panics

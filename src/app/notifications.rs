@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use crate::{
     broker::kafka::notifications::Notifications, codec::notification, config::ServerConfig, model::watcher::Poker,
-    store::S3Store,
+    store::s3::Place,
 };
 
 /// Listens as long as what comes back is held; `None` if no topic is named.
@@ -13,9 +13,9 @@ use crate::{
 /// If the client's settings are wrong.
 pub fn listen(server: &ServerConfig, poker: Poker) -> anyhow::Result<Option<Notifications>> {
     let Some(topic) = &server.models.notifications_topic else { return Ok(None) };
-    let place = S3Store::bucket_and_prefix(&server.models.repository);
+    let place = Place::parse(&server.models.repository).ok();
     let concerns = move |value: &[u8]| match &place {
-        Some((bucket, prefix)) => notification::concerns(value, bucket, prefix),
+        Some(place) => notification::concerns(value, &place.bucket, |key| place.may_hold(key)),
         // What a folder's changes are told with is its owner's affair.
         None => true,
     };

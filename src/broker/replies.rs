@@ -107,6 +107,8 @@ pub struct Replies {
     wishes: Vec<Wish>,
     topics: Vec<Sought>,
     by_name: HashMap<Arc<str>, usize>,
+    /// The pipeline of the last request that may have its topic, and the topic's index: neighbours mostly ask for the same.
+    last: Option<(usize, usize)>,
 }
 
 impl Replies {
@@ -115,16 +117,32 @@ impl Replies {
         self.wishes.is_empty()
     }
 
-    /// Notes what the request in `message` asks for; messages come in ascending order. No `topic`: it may not have the one it
-    /// asked for.
-    pub fn push(&mut self, message: usize, topic: Option<&str>, partition: Option<i32>, has_correlation_id: bool) {
-        let topic = topic.map(|name| self.position(name, partition));
+    /// Whether the last request that may have its topic came to this pipeline and asked for this one: what was checked for it
+    /// need not be checked again.
+    pub fn asked_last(&self, pipeline: usize, topic: &str) -> bool {
+        self.last.is_some_and(|(of, position)| of == pipeline && *self.topics[position].name == *topic)
+    }
+
+    /// Notes what the request in `message` of `pipeline` asks for; messages come in ascending order. No `topic`: it may not have
+    /// the one it asked for.
+    pub fn push(
+        &mut self,
+        pipeline: usize,
+        message: usize,
+        topic: Option<&str>,
+        partition: Option<i32>,
+        has_correlation_id: bool,
+    ) {
+        let topic = topic.map(|name| self.position(name, partition.unwrap_or(0)));
+        if let Some(position) = topic {
+            self.last = Some((pipeline, position));
+        }
         self.wishes.push(Wish { message, topic, partition, has_correlation_id });
     }
 
-    fn position(&mut self, name: &str, partition: Option<i32>) -> usize {
-        let partition = partition.unwrap_or(0);
-        if let Some(&position) = self.by_name.get(name) {
+    fn position(&mut self, name: &str, partition: i32) -> usize {
+        let last = self.last.map(|(_, position)| position).filter(|position| *self.topics[*position].name == *name);
+        if let Some(position) = last.or_else(|| self.by_name.get(name).copied()) {
             let sought = &mut self.topics[position];
             sought.partition = sought.partition.max(partition);
             return position;
@@ -176,10 +194,10 @@ mod tests {
     #[test]
     fn a_wish_stands_as_its_topic_is_found() {
         let mut replies = Replies::default();
-        replies.push(1, Some("a"), None, true);
-        replies.push(3, Some("b"), Some(2), true);
-        replies.push(4, None, None, true);
-        replies.push(7, Some("a"), Some(5), false);
+        replies.push(0, 1, Some("a"), None, true);
+        replies.push(0, 3, Some("b"), Some(2), true);
+        replies.push(0, 4, None, None, true);
+        replies.push(0, 7, Some("a"), Some(5), false);
         assert_eq!(replies.topics().iter().map(|sought| sought.partition).collect::<Vec<_>>(), [5, 2]);
         assert_eq!((replies.standing(0), replies.standing(4)), (Standing::None, Standing::None));
         assert_eq!((replies.standing(1), replies.standing(3)), (Standing::Sought, Standing::Sought));
@@ -196,5 +214,16 @@ mod tests {
         a.close("has gone");
         a.close("is not told again");
         assert_eq!(replies.standing(1), Standing::Refused("the reply topic `a` has gone".to_owned()));
+    }
+
+    #[test]
+    fn a_neighbour_with_the_same_topic_is_sought_with_the_highest_partition() {
+        let mut replies = Replies::default();
+        for (message, (name, partition)) in [("a", 1), ("a", 4), ("a", 2), ("b", 3), ("a", 0)].into_iter().enumerate() {
+            replies.push(message % 2, message, Some(name), Some(partition), true);
+        }
+        let sought: Vec<_> = replies.topics().iter().map(|sought| (&*sought.name, sought.partition)).collect();
+        assert_eq!(sought, [("a", 4), ("b", 3)]);
+        assert!((0..5).all(|message| replies.wish(message).unwrap().topic == Some(usize::from(message == 3))));
     }
 }

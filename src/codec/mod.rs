@@ -161,7 +161,22 @@ pub struct Draft<'a> {
     pub groups: &'a mut Groups,
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    /// The message at `index` of a chunk, and whether its headers can be read.
+    fn of(
+        chunk: &'a Chunk,
+        index: usize,
+        intakes: &'a Intakes,
+        ids: &'a mut Ids,
+        groups: &'a mut Groups,
+    ) -> (Self, Result<(), RequestError>) {
+        let message = chunk.message(index);
+        let (topic, intake) = &intakes.topics[message.topic];
+        let intake = &intakes.intakes[*intake];
+        let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
+        (Self { intake, envelope, message, index, topic, ids, groups }, verdict)
+    }
+
     /// Keeps the body's id if it has one, else makes one.
     pub fn id(&mut self, body: Option<&str>) -> RequestId {
         match body {
@@ -241,14 +256,8 @@ fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
 fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded: &mut Decoded) {
     let mut groups = Groups::expecting(messages.len());
     for index in messages {
-        let message = chunk.message(index);
-        let (topic, intake) = &intakes.topics[message.topic];
-        let intake = &intakes.intakes[*intake];
-        let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
-        let ids = &mut decoded.ids;
-        let mut draft = Draft { intake, envelope, message, index, topic, ids, groups: &mut groups };
-        let replies = &mut decoded.replies;
-        let noted = reply::note(index, &draft.envelope, intake, &intakes.topics, replies);
+        let (mut draft, verdict) = Draft::of(chunk, index, intakes, &mut decoded.ids, &mut groups);
+        let noted = reply::note(index, &draft.envelope, draft.intake, &intakes.topics, &mut decoded.replies);
         if let Err(error) = verdict.and(noted).and_then(|()| decode_body(&mut draft)) {
             let is_letter = error.code() == ErrorCode::InvalidRequest;
             let refused = refuse(&mut draft, error, is_letter);
@@ -271,14 +280,9 @@ pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decod
     let mut decoded = Decoded::default();
     let mut groups = Groups::expecting(0);
     for index in 0..chunk.len() {
-        let message = chunk.message(index);
-        let (topic, intake) = &intakes.topics[message.topic];
-        let intake = &intakes.intakes[*intake];
-        let (envelope, _) = Envelope::read(chunk, index, &intake.headers);
-        let ids = &mut decoded.ids;
-        let mut draft = Draft { intake, envelope, message, index, topic, ids, groups: &mut groups };
+        let (mut draft, _) = Draft::of(chunk, index, intakes, &mut decoded.ids, &mut groups);
         // Where it cannot be told on its reply topic, it is told on the result topic.
-        drop(reply::note(index, &draft.envelope, intake, &intakes.topics, &mut decoded.replies));
+        drop(reply::note(index, &draft.envelope, draft.intake, &intakes.topics, &mut decoded.replies));
         let refused = refuse(&mut draft, why.clone(), true);
         decoded.refused.push(refused);
     }

@@ -36,11 +36,14 @@ pub(super) fn note(
     replies: &mut Replies,
 ) -> Result<(), RequestError> {
     let Some(topic) = envelope.reply_topic else { return Ok(()) };
-    let checked = topic_problem(topic, &intake.replies, topics).map_or(Ok(topic), Err);
+    let is_known = replies.asked_last(intake.pipeline, topic);
+    let problem = if is_known { None } else { topic_problem(topic, &intake.replies, topics) };
+    let checked = problem.map_or(Ok(topic), Err);
     let checked = checked.and_then(|topic| Ok((topic, partition(envelope.reply_partition)?)));
     let granted = checked.as_ref().ok();
     let partition = granted.and_then(|(_, partition)| *partition);
-    replies.push(message, granted.map(|(topic, _)| *topic), partition, envelope.has_correlation_id);
+    let topic = granted.map(|(topic, _)| *topic);
+    replies.push(intake.pipeline, message, topic, partition, envelope.has_correlation_id);
     checked.map(drop).map_err(|why| RequestError::new(ErrorCode::InvalidRequest, why))
 }
 
@@ -76,7 +79,10 @@ fn partition(header: Option<&[u8]>) -> Result<Option<i32>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::allowed::glob_set;
+    use crate::{
+        codec::{Format, Routing},
+        request::{Route, allowed::glob_set},
+    };
 
     fn problem(topic: &str) -> Option<String> {
         let globs = ["checkout.*", "__*", "*.requests"].map(str::to_owned);
@@ -100,6 +106,31 @@ mod tests {
             assert!(problem.contains(why) && problem.len() < 300, "{topic}: {problem}");
         }
         assert!(topic_problem("a", &ReplyRules::default(), &[]).is_some(), "no list allows nothing");
+    }
+
+    #[test]
+    fn what_a_neighbour_may_have_another_pipelines_request_may_not_and_its_partition_is_its_own() {
+        let intakes = [(0, "a"), (1, "b")].map(|(pipeline, allowed)| Intake {
+            pipeline,
+            format: Format::Json,
+            routing: Routing::Fixed(Route { pipeline, models: Vec::new() }.into()),
+            timeout: None,
+            headers: Default::default(),
+            replies: ReplyRules { allowed: glob_set(&[allowed.to_owned()]).unwrap() },
+        });
+        let mut replies = Replies::default();
+        let mut message = 0..;
+        let mut may_have = |pipeline: usize, topic, partition: &[u8]| {
+            let (reply_topic, reply_partition) = (Some(topic), Some(partition));
+            let envelope = Envelope { reply_topic, reply_partition, ..Envelope::default() };
+            note(message.next().unwrap(), &envelope, &intakes[pipeline], &[], &mut replies).is_ok()
+        };
+        for pipeline in [0, 1, 0, 1] {
+            assert_eq!(may_have(pipeline, "a", b""), pipeline == 0, "{pipeline}");
+        }
+        assert!(may_have(0, "a", &[0; 4]) && !may_have(0, "a", &[0; 3]) && may_have(0, "a", &[0; 4]));
+        assert!(!may_have(0, "b", b"") && may_have(1, "b", b"") && !may_have(1, "a", b""));
+        assert_eq!(replies.topics().len(), 2);
     }
 
     #[test]

@@ -172,11 +172,6 @@ impl LagMetrics {
     pub fn forget(&mut self, topic: &str, partition: i32) {
         self.by_partition.remove(&(topic.to_owned(), partition));
     }
-
-    /// Keeps the partitions that `assigned` says yes to.
-    pub fn retain(&mut self, mut assigned: impl FnMut(&str, i32) -> bool) {
-        self.by_partition.retain(|(topic, partition), _| assigned(topic, *partition));
-    }
 }
 
 #[cfg(test)]
@@ -221,7 +216,7 @@ mod tests {
             lag.set("requests", 1, 21);
         });
         lag.forget("requests", 0);
-        lag.retain(|_, partition| partition != 2);
+        lag.forget("requests", 2);
         let text = metrics.render();
         let mut shown: Vec<_> = text.lines().filter(|line| line.starts_with("modelmill_consumer_lag")).collect();
         shown.sort_unstable();

@@ -142,7 +142,7 @@ mod tests {
     fn who_waits_parts_from_the_others_and_who_may_not_have_it_is_refused_without_columns() {
         let mut replies = Replies::default();
         for (message, topic) in [(1, "there"), (2, "sought"), (3, "missing"), (4, "sought")] {
-            replies.push(message, Some(topic), None, true);
+            replies.push(0, message, Some(topic), None, true);
         }
         replies.topics()[0].settle(Ok(Arc::new(ReplyTopic::new(2, "there".into(), 1))));
         replies.topics()[2].settle(Err("does not exist".to_owned()));

@@ -34,13 +34,19 @@ fn answered(lane: &Lane, count: usize) -> Vec<String> {
     names
 }
 
+/// A worker that answers one round, and nothing else before it is asked to stop.
+#[track_caller]
+fn answers(rig: &Rig, lane: &Lane, name: &str) {
+    let mut worker = rig.worker();
+    assert_eq!(answered(lane, 4), [name; 4]);
+    worker.stop();
+}
+
 #[test]
 fn by_default_what_waits_is_answered() {
     let Some((rig, lane)) = rig("earliest") else { return };
     lane.send(&round("waiting"));
-    let mut worker = rig.worker();
-    assert_eq!(answered(&lane, 4), ["waiting"; 4]);
-    worker.stop();
+    answers(&rig, &lane, "waiting");
 }
 
 #[test]
@@ -75,9 +81,7 @@ fn a_partition_without_requests_so_far_is_no_reason_to_skip_those_that_come() {
     // The group has committed something of the topic, so that it has begun there.
     lane.send(&round("meanwhile"));
     begins(&rig, "latest");
-    let mut second = rig.worker();
-    assert_eq!(answered(&lane, 4), ["meanwhile"; 4]);
-    second.stop();
+    answers(&rig, &lane, "meanwhile");
 }
 
 #[test]
@@ -93,13 +97,9 @@ fn committed_begins_nowhere_else() {
         assert!(sentences[0].contains(word), "{word}: {sentences:?}");
     }
     begins(&rig, "earliest");
-    let mut first = rig.worker();
-    assert_eq!(answered(&lane, 4), ["first"; 4]);
-    first.stop();
+    answers(&rig, &lane, "first");
     begins(&rig, "committed");
     lane.send(&round("second"));
-    let mut second = rig.worker();
-    assert_eq!(answered(&lane, 4), ["second"; 4]);
-    second.stop();
+    answers(&rig, &lane, "second");
     lane.assert_nothing_more();
 }

@@ -45,16 +45,23 @@ fn downloads(bucket: &Bucket, path: &str) -> usize {
     bucket.proxy.requests_for(path).len()
 }
 
+/// Traffic that version 1 has answered, which lies in the cache now; the worker has ended, and downloads are counted from 0.
+fn warmed(bucket: &Bucket) -> Traffic {
+    let traffic = Traffic::start(bucket.lane());
+    let mut worker = bucket.rig.worker();
+    traffic.comes_to("1");
+    let fetched = ["model.onnx", "labels.txt"].map(|file| downloads(bucket, &format!("iris/1/{file}")));
+    assert_eq!(fetched, [1, 1]);
+    worker.stop();
+    bucket.proxy.take_requests();
+    traffic
+}
+
 #[test]
 fn a_restart_with_a_warm_cache_is_ready_without_one_download() {
     let Some(bucket) = Bucket::new("warm") else { return };
     bucket.push(1);
-    let traffic = Traffic::start(bucket.lane());
-    let mut worker = bucket.rig.worker();
-    traffic.comes_to("1");
-    assert_eq!((downloads(&bucket, "iris/1/model.onnx"), downloads(&bucket, "iris/1/labels.txt")), (1, 1));
-    worker.stop();
-    bucket.proxy.take_requests();
+    let traffic = warmed(&bucket);
     let worker = bucket.rig.worker();
     traffic.goes_on_with("1");
     assert_eq!((downloads(&bucket, "iris/1/model.onnx"), downloads(&bucket, "iris/1/labels.txt")), (0, 0));
@@ -65,11 +72,7 @@ fn a_restart_with_a_warm_cache_is_ready_without_one_download() {
 fn bytes_that_decayed_in_the_cache_are_fetched_anew_before_anything_is_answered() {
     let Some(bucket) = Bucket::new("decayed") else { return };
     bucket.push(1);
-    let traffic = Traffic::start(bucket.lane());
-    let mut worker = bucket.rig.worker();
-    traffic.comes_to("1");
-    worker.stop();
-    bucket.proxy.take_requests();
+    let traffic = warmed(&bucket);
     let [version] = &versions(&bucket.cache())[..] else { panic!("one version is in the cache") };
     flip_a_byte(&version.join("model.onnx"));
     let worker = bucket.rig.worker();
@@ -272,22 +275,18 @@ fn a_start_on_a_full_disk_serves_the_version_in_the_cache_until_there_is_room_fo
     let Some(bucket) = Bucket::new("full-start") else { return };
     let Some(disk) = SmallDisk::mount(bucket.cache(), "1m") else { return };
     bucket.push(1);
-    let traffic = Traffic::start(bucket.lane());
-    let mut worker = bucket.rig.worker();
-    traffic.comes_to("1");
-    worker.stop();
+    let traffic = warmed(&bucket);
     bucket.push_folder(&draft(&bucket, 2, 4 << 20), 2);
-    bucket.proxy.take_requests();
     // At the second start, what came of version 2 has taken all that was free.
     for _ in 0..2 {
-        worker = bucket.rig.worker();
+        let mut worker = bucket.rig.worker();
         stands_in(&worker, FULL);
         traffic.goes_on_with("1");
         assert_eq!(worker.lines_with("this older version stands in").len(), 1, "{:#?}", worker.log());
         assert_eq!(worker.lines_with("cannot be served;").len(), 1, "it is told once: {:#?}", worker.log());
         worker.stop();
     }
-    worker = bucket.rig.worker();
+    let worker = bucket.rig.worker();
     stands_in(&worker, FULL);
     assert_eq!(downloads(&bucket, "iris/1/model.onnx"), 0, "it lay in the cache all the time");
     disk.grow("32m");
@@ -316,12 +315,8 @@ fn a_start_makes_no_room_of_the_version_before_for_one_that_cannot_come() {
     let Some(bucket) = Bucket::new("bounded-start") else { return };
     bucket.configure(|models| models["cache"]["max_size"] = json!("1KiB"));
     bucket.push_folder(&draft(&bucket, 1, 2000), 1);
-    let traffic = Traffic::start(bucket.lane());
-    let mut worker = bucket.rig.worker();
-    traffic.comes_to("1");
-    worker.stop();
+    let traffic = warmed(&bucket);
     bucket.push_folder(&draft(&bucket, 2, 4 << 20), 2);
-    bucket.proxy.take_requests();
     let worker = bounded(&bucket);
     worker.wait_until_ready();
     stands_in(&worker, "File too large");

@@ -13,6 +13,11 @@ fn body(id: &str) -> Ask {
     Ask::json(&json!({"id": id, "instances": [[5.1, 3.4, 1.5, 0.2]]}))
 }
 
+/// The request asks for its answer on a topic, by Spring's headers.
+fn asking(ask: Ask, topic: &str) -> Ask {
+    ask.header("kafka_replyTopic", topic).header("kafka_correlationId", BINARY)
+}
+
 fn steps() -> Value {
     json!([{"predict": {"model": "iris"}}])
 }
@@ -73,8 +78,7 @@ fn go_where_requests_ask(label: &str, delivery: &str) {
     let lane = lane(&rig, delivery, &[named.clone(), format!("{}.globbed.*", rig.name)]);
     let mut worker = rig.worker();
     let spring = |ask: Ask, partition: i32| {
-        let ask = ask.header("kafka_replyTopic", named.as_str()).header("kafka_correlationId", BINARY);
-        ask.header("kafka_replyPartition", partition.to_be_bytes()).header("tenant", "blue")
+        asking(ask, &named).header("kafka_replyPartition", partition.to_be_bytes()).header("tenant", "blue")
     };
     let plain = |ask: Ask| ask.header("Reply-To", globbed.as_str()).header("Correlation-ID", "c-1");
     lane.send(&[
@@ -136,7 +140,7 @@ fn refused(label: &str, delivery: &str) {
     let globs = [there.clone(), missing.clone(), format!("{}.iris.*", rig.name), "__*".to_owned(), "*/*".to_owned()];
     let lane = lane(&rig, delivery, &globs);
     let mut worker = rig.worker();
-    let to = |id: &str, topic: &str| body(id).header("kafka_replyTopic", topic).header("kafka_correlationId", BINARY);
+    let to = |id: &str, topic: &str| asking(body(id), topic);
     let at = |id: &str, partition: &[u8]| to(id, &there).header("kafka_replyPartition", partition);
     let asks = [
         (to("disallowed", &other), "is not on the pipeline's allow-list"),
@@ -234,10 +238,7 @@ fn too_large(label: &str, delivery: &str) {
     rig.owns(&narrow);
     let lane = lane(&rig, delivery, std::slice::from_ref(&narrow));
     let mut worker = rig.worker();
-    let to = |ask: Ask| {
-        let ask = ask.header("kafka_replyTopic", narrow.as_str()).header("kafka_correlationId", BINARY);
-        ask.header("kafka_replyPartition", 1_i32.to_be_bytes())
-    };
+    let to = |ask: Ask| asking(ask, &narrow).header("kafka_replyPartition", 1_i32.to_be_bytes());
     let wide = Ask::json(&json!({"id": "wide", "instances": vec![[6.3, 3.4, 5.6, 2.4]; 100]}));
     lane.send(&[to(body("small")), to(wide), to(body("long").header("long", "x".repeat(3000))), body("ours")]);
     let replies = replies(&rig, &narrow, 3);
@@ -268,7 +269,7 @@ fn deleted(label: &str, delivery: &str) {
     kafka::create_topic(&rig.brokers, &there, 1, &[]);
     let lane = lane(&rig, delivery, std::slice::from_ref(&there));
     let mut worker = rig.worker();
-    let to = |id: &str| body(id).header("kafka_replyTopic", there.as_str()).header("kafka_correlationId", BINARY);
+    let to = |id: &str| asking(body(id), &there);
     lane.send(&[to("before")]);
     assert!(is_ok(&replies(&rig, &there, 1)["before"]));
     delete_topics(&rig.brokers, &[&there]).unwrap();

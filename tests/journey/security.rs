@@ -176,6 +176,15 @@ fn start_for(rig: &Rig, brokers: &str, properties: &BTreeMap<String, String>, st
     worker
 }
 
+/// A worker with the rights of the page, and where it works.
+fn admitted(label: &str) -> Option<(Rig, Lane, &'static Secured, Worker)> {
+    let (rig, lane, secured) = rig(label)?;
+    allow(&rig, &documented(&rig));
+    write_server(&rig, &secured.sasl, &properties(secured, &[]), |_| {});
+    let worker = rig.worker();
+    Some((rig, lane, secured, worker))
+}
+
 /// Its one sentence, and that there was nothing else to be alarmed about.
 fn refusal(what: &str, mut worker: Worker) -> String {
     let code = worker.ended().code();

@@ -19,7 +19,7 @@ use super::{
     patience::Patience,
     refusal::{Listener, of_configuration},
     settings::KafkaSettings,
-    topics::{EntranceError, listed},
+    topics::{EntranceError, ends, listed},
 };
 
 /// Where a group begins in a topic of which it has committed nothing.
@@ -62,7 +62,7 @@ pub fn settle(
     match beginning {
         _ if open.count() == 0 => Ok(()),
         Beginning::Committed => Err(uncommitted(&settings.group, &open)),
-        Beginning::Latest | Beginning::Earliest => asker.commit_ends(topics, open),
+        Beginning::Latest | Beginning::Earliest => asker.commit_ends(topics, &open),
     }
 }
 
@@ -108,14 +108,8 @@ impl Asker<'_> {
     }
 
     /// Commits where these partitions end now. Only a group without members takes that from an outsider.
-    fn commit_ends(&self, topics: &BTreeSet<String>, open: TopicPartitionList) -> Result<(), EntranceError> {
-        let mut query = open;
-        query.set_all_offsets(Offset::End).expect("`End` is an offset");
-        let ends = self.ask(|| {
-            let ends = self.client.offsets_for_times(query.clone(), QUESTION)?;
-            ends.elements().iter().try_for_each(|element| element.error())?;
-            Ok(ends)
-        })?;
+    fn commit_ends(&self, topics: &BTreeSet<String>, open: &TopicPartitionList) -> Result<(), EntranceError> {
+        let ends = self.ask(|| ends(self.client, open.clone(), QUESTION))?;
         let has_members = self.ask(|| match self.client.commit(&ends, CommitMode::Sync) {
             Ok(()) => Ok(false),
             Err(error) if error.rdkafka_error_code().is_some_and(is_of_members) => Ok(true),

@@ -10,7 +10,6 @@ use std::{collections::BTreeSet, time::Duration};
 use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
-    metadata::Metadata,
 };
 
 use super::{
@@ -19,7 +18,7 @@ use super::{
     patience::Patience,
     refusal::{Listener, Trouble, of_configuration, talkative},
     settings::KafkaSettings,
-    topics::{Creation, EntranceError, create},
+    topics::{Creation, EntranceError, create, listed},
 };
 
 /// How long one look may take before the brokers count as unreachable.
@@ -164,22 +163,12 @@ fn find(
             None => return Err(EntranceError::Unreachable { brokers, reason: error.to_string() }),
         }
     };
-    match state(&metadata, topic) {
-        Ok(is_there) => Ok(if is_there { Found::There } else { Found::Absent }),
-        Err(RDKafkaErrorCode::TopicAuthorizationFailed) => Ok(Found::Forbidden),
-        Err(code) => Err(refused(code.to_string())),
-    }
-}
-
-/// Whether the topic is there.
-fn state(metadata: &Metadata, topic: &str) -> Result<bool, RDKafkaErrorCode> {
-    let entry = metadata.topics().iter().find(|entry| entry.name() == topic);
-    match entry.and_then(|entry| entry.error()).map(RDKafkaErrorCode::from) {
-        None => Ok(entry.is_some_and(|entry| !entry.partitions().is_empty())),
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(false),
+    match listed(&metadata) {
         // A topic that was just created has no leaders for a moment.
-        Some(RDKafkaErrorCode::LeaderNotAvailable) => Ok(true),
-        Some(code) => Err(code),
+        Ok(_) | Err(Some(RDKafkaErrorCode::LeaderNotAvailable)) => Ok(Found::There),
+        Err(None) => Ok(Found::Absent),
+        Err(Some(RDKafkaErrorCode::TopicAuthorizationFailed)) => Ok(Found::Forbidden),
+        Err(Some(code)) => Err(refused(code.to_string())),
     }
 }
 

@@ -16,15 +16,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Message as _, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
-    error::{KafkaError, RDKafkaErrorCode},
+    Message as _, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
 };
 
-use super::{settings::KafkaSettings, topics::listed};
+use super::{
+    refusal::{self, Trouble},
+    settings::KafkaSettings,
+    topics::{ends, listed},
+};
 use crate::metrics::NotificationMetrics;
 
 /// How often the topic is looked at for new partitions, as often as a repository is by default.
@@ -68,7 +70,7 @@ impl Notifications {
         concerns: Concerns,
         hasten: Hasten,
     ) -> Result<Self, ListenError> {
-        let consumer = settings.listener().create_with_context(Ear::default())?;
+        let consumer = settings.listener().create_with_context(refusal::Listener::default())?;
         let stopping = Arc::<AtomicBool>::default();
         let (ending, ended) = mpsc::channel::<()>();
         let listener = Listener {
@@ -111,7 +113,8 @@ pub enum ListenError {
 }
 
 struct Listener {
-    consumer: BaseConsumer<Ear>,
+    /// The other clients of the worker say all there is to say about brokers; this one keeps why it hears nothing.
+    consumer: BaseConsumer<refusal::Listener>,
     topic: String,
     concerns: Concerns,
     hasten: Hasten,
@@ -214,49 +217,31 @@ impl Listener {
     fn ends(&self, partitions: &BTreeSet<i32>) -> Result<TopicPartitionList, String> {
         let mut query = TopicPartitionList::new();
         for partition in partitions {
-            query.add_partition_offset(&self.topic, *partition, Offset::End).expect("`End` is an offset");
+            query.add_partition(&self.topic, *partition);
         }
-        self.ask(|consumer| {
-            let ends = consumer.offsets_for_times(query.clone(), TRY)?;
-            ends.elements().iter().try_for_each(|end| end.error())?;
-            Ok(ends)
-        })
+        self.ask(|consumer| ends(consumer, query.clone(), TRY))
     }
 
     /// Asks the brokers again and again, until they answer or their time is up.
-    fn ask<T>(&self, question: impl Fn(&BaseConsumer<Ear>) -> Result<T, KafkaError>) -> Result<T, String> {
+    fn ask<T>(
+        &self,
+        question: impl Fn(&BaseConsumer<refusal::Listener>) -> Result<T, KafkaError>,
+    ) -> Result<T, String> {
+        // What befell the connection earlier may have passed.
+        drop(self.consumer.context().take());
         let deadline = Instant::now() + PATIENCE;
         loop {
             match question(&self.consumer) {
                 Ok(answer) => return Ok(answer),
                 Err(error) if Instant::now() >= deadline || self.is_stopping() => {
-                    let code = || error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-                    return Err(self.consumer.context().reason.lock().take().unwrap_or_else(code));
+                    return Err(match self.consumer.context().take() {
+                        Some(Trouble::Unreachable(reason) | Trouble::Rejected(reason)) => reason,
+                        None => error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string()),
+                    });
                 }
                 // Why, is in the queue; and a fresh topic has no leaders for a moment.
                 Err(_) => drop(self.serve(SLICE / 10)),
             }
-        }
-    }
-}
-
-/// The other clients of the worker say all there is to say about brokers; this one keeps the last reason.
-#[derive(Default)]
-struct Ear {
-    reason: Mutex<Option<String>>,
-}
-
-impl ConsumerContext for Ear {}
-
-impl ClientContext for Ear {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, "{message}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "the client of notifications");
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *self.reason.lock() = Some(reason.to_owned());
         }
     }
 }

@@ -111,6 +111,11 @@ impl Listener {
         self.heard.lock().clone()
     }
 
+    /// The same, which is forgotten.
+    pub fn take(&self) -> Option<Trouble> {
+        self.heard.lock().take()
+    }
+
     /// Takes note of an error.
     pub fn hear(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
         let Some(trouble) = Trouble::of(code, reason) else { return };
@@ -245,11 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_is_not_forgotten_over_an_address_at_which_nobody_listens() {
+    fn a_rejection_is_not_forgotten_over_an_address_at_which_nobody_listens_until_it_is_taken() {
         let listener = Listener::default();
         listener.hear(Some(RDKafkaErrorCode::SSL), "ssl://a/1: SSL handshake failed");
         listener.hear(Some(RDKafkaErrorCode::BrokerTransportFailure), "a/1: Connection refused");
         assert!(matches!(listener.heard(), Some(Trouble::Rejected(said)) if said.contains("handshake")));
+        assert!(matches!(listener.take(), Some(Trouble::Rejected(said)) if said.contains("handshake")));
+        listener.hear(Some(RDKafkaErrorCode::BrokerTransportFailure), "a/1: Connection refused");
+        assert_eq!(listener.heard(), Some(Trouble::Unreachable("a/1: Connection refused".to_owned())));
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! Topics before the worker starts: how they are created where they are not there, and why they cannot be used.
+//! Topics as the cluster knows them: their partitions and where those end, how they are created where they are not there, and
+//! why a worker cannot use them.
 
 use std::time::Duration;
 
 use rdkafka::{
+    Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
-    error::{KafkaError, RDKafkaErrorCode},
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     metadata::{Metadata, MetadataPartition},
 };
 
@@ -80,6 +83,22 @@ pub fn listed(metadata: &Metadata) -> Result<Vec<i32>, Option<RDKafkaErrorCode>>
         None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Err(None),
         refused => Err(refused),
     }
+}
+
+/// Where the partitions of `query`, whose offsets do not matter, end now. One try, which takes `wait` at the most: a fresh topic
+/// has no leaders for a moment.
+///
+/// # Errors
+/// If the brokers do not answer, or not for every partition.
+pub fn ends<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    mut query: TopicPartitionList,
+    wait: Duration,
+) -> KafkaResult<TopicPartitionList> {
+    query.set_all_offsets(Offset::End)?;
+    let ends = consumer.offsets_for_times(query, wait)?;
+    ends.elements().iter().try_for_each(|end| end.error())?;
+    Ok(ends)
 }
 
 /// Creates topics, for which the broker may take `patience`. Blocks; to be called from a thread of a tokio runtime that may

@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 
 pub use config::S3Config;
+pub use place::Place;
 pub use upload::Upload;
 
-use self::{errors::About, place::Place};
+use self::errors::About;
 use super::{Object, Store, StoreError};
 
 mod config;
@@ -64,11 +65,6 @@ impl S3Store {
     /// What would be right.
     pub fn check(url: &str) -> Result<(), StoreError> {
         Place::parse(url).map(drop)
-    }
-
-    /// The bucket of `url`, and what the keys of the repository in it begin with; `None` if it is in no bucket.
-    pub fn bucket_and_prefix(url: &str) -> Option<(String, String)> {
-        Place::parse(url).ok().map(|place| (place.bucket, place.prefix))
     }
 
     /// Runs one call to its end.

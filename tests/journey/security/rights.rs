@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use modelmill::broker::kafka::client::read_all;
 use serde_json::json;
 
-use super::{allow, documented, flower, properties, refusal, rig, start, write_server};
+use super::{admitted, allow, flower, properties, refusal, rig, start, write_server};
 use crate::support::{
     acls::{self, Right},
     kafka, wait_for,
@@ -52,10 +52,7 @@ fn a_right_that_is_missing_is_named_at_the_start_and_a_right_that_comes_in_time_
 
 #[test]
 fn a_right_to_write_that_is_taken_away_stops_the_commit_and_is_said_once() {
-    let Some((rig, lane, secured)) = rig("revoked") else { return };
-    allow(&rig, &documented(&rig));
-    write_server(&rig, &secured.sasl, &properties(secured, &[]), |_| {});
-    let mut worker = rig.worker();
+    let Some((rig, lane, secured, mut worker)) = admitted("revoked") else { return };
     let asks: Vec<_> = (0..20).map(|number| flower(&format!("before-{number}")).partition(0)).collect();
     lane.exchange(&asks);
     acls::deny(&rig.brokers, "User:worker", &Right::new("Write", "--topic", &lane.results));
@@ -84,10 +81,7 @@ fn a_right_to_write_that_is_taken_away_stops_the_commit_and_is_said_once() {
 
 #[test]
 fn rights_of_a_consumer_that_are_taken_away_are_no_flood_of_lines_and_end_nothing() {
-    let Some((rig, lane, secured)) = rig("deaf") else { return };
-    allow(&rig, &documented(&rig));
-    write_server(&rig, &secured.sasl, &properties(secured, &[]), |_| {});
-    let mut worker = rig.worker();
+    let Some((rig, lane, _, mut worker)) = admitted("deaf") else { return };
     lane.exchange(&[flower("before")]);
     let deny = |right: Right| acls::deny(&rig.brokers, "User:worker", &right);
     deny(Right::new("Read", "--topic", &lane.requests));

@@ -20,7 +20,7 @@ use super::{
     record::RecordView,
     topics::partitions,
 };
-use crate::broker::kafka::refusal::of_configuration;
+use crate::broker::kafka::{refusal::of_configuration, topics};
 
 /// librdkafka's properties for reading fast and from fixed positions.
 pub(super) const PROPERTIES: &[(&str, &str)] = &[
@@ -51,7 +51,7 @@ impl Answers {
             }
         }
         if options.start == Start::End && positions.count() > 0 {
-            positions = ends(&consumer, positions, options.connect_timeout)?;
+            positions = ends(&consumer, &positions, options.connect_timeout)?;
         }
         assign(&consumer, &positions)?;
         consumer.context().connected();
@@ -100,26 +100,19 @@ pub(super) fn consumer(options: &ClientOptions, more: &[(&str, &str)]) -> Result
 /// Where each partition of `positions` ends now.
 pub(super) fn ends(
     consumer: &BaseConsumer<Context>,
-    positions: TopicPartitionList,
+    positions: &TopicPartitionList,
     timeout: Duration,
 ) -> Result<TopicPartitionList, ClientError> {
     let deadline = Instant::now() + timeout;
-    let mut query = positions;
-    query.set_all_offsets(Offset::End).expect("`End` is an offset");
     loop {
-        let found = consumer.offsets_for_times(query.clone(), deadline.saturating_duration_since(Instant::now()));
-        let problem = match &found {
-            Ok(ends) => ends.elements().iter().find_map(|end| end.error().err()),
-            Err(error) => Some(error.clone()),
-        };
-        match (found, problem) {
-            (Ok(ends), None) => return Ok(ends),
-            (_, Some(error)) if Instant::now() >= deadline => {
-                let topic = query.elements().first().map_or_else(String::new, |first| first.topic().to_owned());
+        match topics::ends(consumer, positions.clone(), deadline.saturating_duration_since(Instant::now())) {
+            Ok(ends) => return Ok(ends),
+            Err(error) if Instant::now() >= deadline => {
+                let topic = positions.elements().first().map_or_else(String::new, |first| first.topic().to_owned());
                 return Err(ClientError::Topic { action: "find the end of", topic, reason: error.to_string() });
             }
             // A fresh topic has no leaders for a moment; the log is served meanwhile.
-            _ => drop(consumer.poll(LEADER_PAUSE)),
+            Err(_) => drop(consumer.poll(LEADER_PAUSE)),
         }
     }
 }

@@ -68,7 +68,7 @@ pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Record>, ClientError> 
     for partition in partitions(&consumer, topic, &options)? {
         positions.add_partition_offset(topic, partition, Offset::Beginning).expect("`Beginning` is an offset");
     }
-    let ends = ends(&consumer, positions.clone(), TIMEOUT)?;
+    let ends = ends(&consumer, &positions, TIMEOUT)?;
     assign(&consumer, &positions)?;
     let mut records = read_up_to(&consumer, &ends)?;
     records.sort_unstable_by_key(|record| (record.partition, record.offset));

@@ -13,6 +13,17 @@ fn versions(count: u64) -> Shelf {
     store
 }
 
+/// A bucket with two versions that share a file of 1000 bytes; each has one of `own` bytes beside it.
+fn sharing(own: usize) -> Shelf {
+    let store = Shelf::default();
+    for version in 1..=2 {
+        store.put(&format!("iris/{version}/model.onnx"), &vec![version; own]);
+        store.put(&format!("iris/{version}/shared.bin"), &[9; 1000]);
+        store.seal(&format!("iris/{version}"));
+    }
+    store
+}
+
 #[test]
 fn the_version_used_longest_ago_goes_first() {
     let (store, folder) = (versions(4), tempfile::tempdir().unwrap());
@@ -48,12 +59,7 @@ fn a_version_larger_than_the_whole_cache_is_fetched_all_the_same() {
 
 #[test]
 fn what_a_version_shares_with_one_that_is_removed_stays() {
-    let (store, folder) = (Shelf::default(), tempfile::tempdir().unwrap());
-    for version in 1..=2 {
-        store.put(&format!("iris/{version}/model.onnx"), &[version; 1000]);
-        store.put(&format!("iris/{version}/shared.bin"), &[9; 1000]);
-        store.seal(&format!("iris/{version}"));
-    }
+    let (store, folder) = (sharing(1000), tempfile::tempdir().unwrap());
     let cache = open_with(folder.path(), 2000);
     drop(fetch(&cache, &store, &store.content("iris", 1)).unwrap());
     store.fetched();
@@ -101,12 +107,7 @@ fn nothing_is_removed_for_a_version_that_would_not_fit_without_it_either() {
 
 #[test]
 fn what_two_versions_share_is_room_for_another_only_if_nobody_uses_either() {
-    let (store, folder) = (Shelf::default(), tempfile::tempdir().unwrap());
-    for version in 1..=2 {
-        store.put(&format!("iris/{version}/model.onnx"), &[version; 100]);
-        store.put(&format!("iris/{version}/shared.bin"), &[9; 1000]);
-        store.seal(&format!("iris/{version}"));
-    }
+    let (store, folder) = (sharing(100), tempfile::tempdir().unwrap());
     store.put("iris/3/model.onnx", &[3; 1200]);
     let cache = open(folder.path());
     let used = fetch(&cache, &store, &store.content("iris", 1)).unwrap();
