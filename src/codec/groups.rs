@@ -80,7 +80,8 @@ impl Groups {
             if self.groups.get(self.last).is_some_and(fits) {
                 Some(self.last)
             } else {
-                self.groups.iter().position(fits)
+                let is_same = |group: &Building| Arc::ptr_eq(&group.route, route) && fits(group);
+                self.groups.iter().position(is_same).or_else(|| self.groups.iter().position(fits))
             }
         });
         self.last = found.unwrap_or_else(|| {
@@ -95,9 +96,12 @@ impl Groups {
     /// Rows in the group that took the last request, if that goes the same way, else in the youngest that does; the caller
     /// states the signature input by input with [`Rows::expect`].
     pub fn guess(&mut self, route: &Arc<Route>) -> Option<Rows<'_>> {
-        let joinable = |group: &Building| !group.single && (Arc::ptr_eq(&group.route, route) || group.route == *route);
-        if !self.groups.get(self.last).is_some_and(joinable) {
-            self.last = self.groups.iter().rposition(joinable)?;
+        let is_same = |group: &Building| !group.single && Arc::ptr_eq(&group.route, route);
+        if !self.groups.get(self.last).is_some_and(is_same) {
+            // Routes that are equal are mostly the same one; to compare the names of many models is dear.
+            let is_equal = |group: &Building| !group.single && group.route == *route;
+            let found = self.groups.iter().rposition(is_same);
+            self.last = found.or_else(|| self.groups.iter().rposition(is_equal))?;
         }
         Some(Rows { count: None, filled: 0, group: &mut self.groups[self.last] })
     }
