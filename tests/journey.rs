@@ -43,6 +43,8 @@ mod ordering;
 mod outage;
 #[path = "journey/pipelines.rs"]
 mod pipelines;
+#[path = "journey/places.rs"]
+mod places;
 #[path = "journey/poison.rs"]
 mod poison;
 #[path = "journey/publishing.rs"]

@@ -79,6 +79,32 @@ pub fn members(brokers: &str, group: &str) -> usize {
     groups.groups().iter().map(|group| group.members().len()).sum()
 }
 
+/// A transaction that somebody has begun and not ended.
+pub struct OpenTransaction(BaseProducer);
+
+/// Begins a transaction in which `group` commits these offsets, one a partition of `topic`, and leaves it open. Nobody may be in
+/// the group.
+pub fn open_transaction(brokers: &str, group: &str, topic: &str, offsets: &[i64]) -> OpenTransaction {
+    let consumer: BaseConsumer = config(brokers).set("group.id", group).create().unwrap();
+    let producer: BaseProducer =
+        config(brokers).set("transactional.id", format!("{group}-left-open")).create().unwrap();
+    producer.init_transactions(TIMEOUT).unwrap();
+    producer.begin_transaction().unwrap();
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in (0..).zip(offsets) {
+        list.add_partition_offset(topic, partition, Offset::Offset(*offset)).unwrap();
+    }
+    producer.send_offsets_to_transaction(&list, &consumer.group_metadata().unwrap(), TIMEOUT).unwrap();
+    OpenTransaction(producer)
+}
+
+impl OpenTransaction {
+    /// Nothing of it was ever said.
+    pub fn abort(self) {
+        self.0.abort_transaction(TIMEOUT).unwrap();
+    }
+}
+
 fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);

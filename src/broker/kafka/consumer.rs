@@ -115,7 +115,7 @@ pub type Membership = Box<dyn Fn() -> Option<ConsumerGroupMetadata> + Send + Syn
 pub struct KafkaConsumer {
     // Before the client: it may hold records of the client's.
     pub(super) hunt: Hunt,
-    client: Arc<BaseConsumer<Context>>,
+    pub(super) client: Arc<BaseConsumer<Context>>,
     queue: DataQueue,
     pub(super) budget: Arc<Budget>,
 }
@@ -237,6 +237,7 @@ impl KafkaConsumer {
             }
         }
         self.report_errors(batch);
+        self.confirm(batch);
     }
 
     /// The first records of a batch, which keeps the others.
@@ -285,8 +286,11 @@ impl KafkaConsumer {
     }
 
     fn hand_on_stray(&mut self, stray: MemoryRecord) {
-        if self.hunt.is_on() {
-            let source = Source { topic: stray.topic, partition: stray.partition };
+        let source = Source { topic: stray.topic, partition: stray.partition };
+        if self.is_unsure(source) {
+            // It comes again.
+            self.hold_back(source);
+        } else if self.hunt.is_on() {
             let under = self.context().state.offsets.lock().assignment(source);
             self.hunt.hold(stray, under);
         } else {
@@ -296,6 +300,7 @@ impl KafkaConsumer {
 
     fn keep_house(&mut self) {
         self.hunt.keep_house();
+        self.ask_again();
         let context = self.context();
         let owned: Vec<_> = context.state.offsets.lock().finished().collect();
         if self.budget.used() == Load::default() {
@@ -339,6 +344,8 @@ impl KafkaConsumer {
             while !self.client.closed() && Instant::now() < by {
                 self.client.poll(HURRY);
             }
+            // Its drop would close it once more, and complain.
+            std::mem::forget(Arc::clone(&self.client));
         }
     }
 

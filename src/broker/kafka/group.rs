@@ -19,6 +19,7 @@ use super::{
     consumer::{ConsumerEvents, ConsumerOptions, HURRY},
     context::{ClientLog, FatalError, log_through},
     native::{self, Forwarding},
+    places::Unsure,
 };
 use crate::{
     broker::{Source, offsets::Offsets},
@@ -33,6 +34,7 @@ pub struct State {
     /// Set when the consumer is to stop: until when it waits for what is in flight.
     pub stop: OnceLock<Instant>,
     pub fatal: Arc<FatalError>,
+    pub unsure: Mutex<Unsure>,
 }
 
 /// The client's callbacks, on the consumer's thread.
@@ -119,6 +121,16 @@ impl Context {
         self.send_commit(client, &due, CommitMode::Sync);
     }
 
+    /// Whoever gets it next, also this worker, finds it as any other.
+    fn let_go(&self, client: &BaseConsumer<Self>, source: Source) {
+        if self.state.unsure.lock().remove(&source) == Some(true) {
+            let mut list = TopicPartitionList::new();
+            list.add_partition(&self.options.topics[source.topic], source.partition);
+            // A partition that is lost has nothing that could go on.
+            drop(client.resume(&list));
+        }
+    }
+
     fn revoked(&self, client: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         let sources = self.sources(partitions);
         if client.assignment_lost() {
@@ -128,6 +140,7 @@ impl Context {
         }
         let mut offsets = self.state.offsets.lock();
         for source in sources {
+            self.let_go(client, source);
             offsets.revoke(source);
             self.events.forget(&self.options.topics[source.topic], source.partition);
         }
@@ -145,6 +158,9 @@ impl ConsumerContext for Context {
                 for source in self.sources(partitions) {
                     self.forward(source);
                     offsets.assign(source);
+                    if self.options.commit_interval.is_none() {
+                        self.state.unsure.lock().insert(source, false);
+                    }
                 }
             }
             Rebalance::Revoke(partitions) => self.revoked(client, partitions),

@@ -13,6 +13,7 @@ mod native;
 pub mod notifications;
 pub mod outbox;
 mod patience;
+mod places;
 pub mod producer;
 mod refusal;
 pub mod replies;
