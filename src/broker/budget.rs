@@ -151,16 +151,18 @@ mod tests {
 
     #[test]
     fn messages_with_headers_have_a_bound_of_their_own() {
-        let budget = Budget::new(Load { bytes: 100, messages: 100_000 });
-        let share = Load { bytes: 1, messages: WITH_HEADERS };
-        let bare = budget.charge(share, false);
-        assert_eq!(budget.room(), Some(Load { bytes: 99, messages: 96_000 }));
-        let permit = budget.charge(share, true);
-        assert_eq!((budget.room(), budget.used().messages), (None, 2 * WITH_HEADERS));
-        drop(permit);
-        assert!(budget.room().is_some());
-        drop(bare);
-        assert_eq!(budget.used(), Load::default());
+        for (messages, bound) in [(20_000, WITH_HEADERS), (10_000, WITH_HEADERS), (100_000, 20_000)] {
+            let budget = Budget::new(Load { bytes: 100, messages });
+            let share = Load { bytes: 1, messages: bound };
+            let bare = budget.charge(share, false);
+            assert_eq!(budget.room(), Some(Load { bytes: 99, messages: messages - bound }));
+            let permit = budget.charge(share, true);
+            assert_eq!((budget.room(), budget.used().messages), (None, 2 * bound));
+            drop(permit);
+            assert!(budget.room().is_some());
+            drop(bare);
+            assert_eq!(budget.used(), Load::default());
+        }
     }
 
     #[test]
