@@ -177,6 +177,10 @@ impl App {
                 error = outbox.failed() => Some(error),
             }
         });
+        if failure.is_some() {
+            // Why is said once, by the last line.
+            tracing::warn!("the worker has failed: it commits what is answered, leaves its group and says why");
+        }
         journal::end(journal.as_deref(), failure.as_ref());
         self.status.set_stopping();
         let patience = if failure.is_some() { LAST_PATIENCE } else { patience };

@@ -157,10 +157,12 @@ impl Fleet {
 
     fn ended(&mut self, slot: usize) {
         let name = self.name(slot);
-        let status = self.bury(slot);
+        let Buried { status, had_failed } = self.bury(slot);
         match self.slots[slot].stopping.take() {
             Some((_, again)) => {
-                if status.code() != Some(0) {
+                if status.code() == Some(1) && had_failed {
+                    self.gave_up.push(name);
+                } else if status.code() != Some(0) {
                     self.problems
                         .push(format!("{name} was asked to stop and ended with {status}, expected exit code 0"));
                 }
@@ -179,12 +181,19 @@ impl Fleet {
     }
 
     /// Writes the log of a worker that has ended, or is about to.
-    fn bury(&mut self, slot: usize) -> ExitStatus {
-        let log = self.folder.join(format!("{}.log", self.name(slot)));
+    fn bury(&mut self, slot: usize) -> Buried {
+        let file = self.folder.join(format!("{}.log", self.name(slot)));
         let mut worker = self.slots[slot].worker.take().expect("only workers that were there end");
         let status = worker.ended();
-        fs::write(log, worker.log().join("\n")).expect("the folder of the run is ours");
-        status
+        let log = worker.log();
+        fs::write(file, log.join("\n")).expect("the folder of the run is ours");
+        let line = |text: &str| log.iter().position(|line| line.contains(text));
+        let had_failed = match (line("the worker has failed"), line("asked to stop")) {
+            (Some(failed), Some(asked)) => failed < asked,
+            (failed, None) => failed.is_some(),
+            (None, _) => false,
+        };
+        Buried { status, had_failed }
     }
 
     fn signal(&self, slot: usize, signal: i32) {
@@ -196,6 +205,13 @@ impl Fleet {
     fn name(&self, slot: usize) -> String {
         format!("worker-{slot}.{}", self.slots[slot].starts)
     }
+}
+
+/// How a worker ended.
+struct Buried {
+    status: ExitStatus,
+    /// Whether it had failed by itself, before anybody asked it to stop.
+    had_failed: bool,
 }
 
 impl Slot {

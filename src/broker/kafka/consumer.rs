@@ -300,7 +300,7 @@ impl KafkaConsumer {
 
     fn keep_house(&mut self) {
         self.hunt.keep_house();
-        self.ask_again();
+        self.seek_places();
         let context = self.context();
         let owned: Vec<_> = context.state.offsets.lock().finished().collect();
         if self.budget.used() == Load::default() {

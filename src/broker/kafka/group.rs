@@ -19,7 +19,7 @@ use super::{
     consumer::{ConsumerEvents, ConsumerOptions, HURRY},
     context::{ClientLog, FatalError, log_through},
     native::{self, Forwarding},
-    places::Unsure,
+    places::{Place, Unsure},
 };
 use crate::{
     broker::{Source, offsets::Offsets},
@@ -123,7 +123,7 @@ impl Context {
 
     /// Whoever gets it next, also this worker, finds it as any other.
     fn let_go(&self, client: &BaseConsumer<Self>, source: Source) {
-        if self.state.unsure.lock().remove(&source) == Some(true) {
+        if self.state.unsure.lock().remove(&source) == Some(Place::Sought) {
             let mut list = TopicPartitionList::new();
             list.add_partition(&self.options.topics[source.topic], source.partition);
             // A partition that is lost has nothing that could go on.
@@ -159,7 +159,7 @@ impl ConsumerContext for Context {
                     self.forward(source);
                     offsets.assign(source);
                     if self.options.commit_interval.is_none() {
-                        self.state.unsure.lock().insert(source, false);
+                        self.state.unsure.lock().insert(source, Place::New);
                     }
                 }
             }

@@ -25,8 +25,17 @@ const ASK: Duration = Duration::from_millis(300);
 /// How long the client may take to go to another place.
 const SEEK: Duration = Duration::from_secs(1);
 
-/// Partitions of whose beginning nothing is known yet, and whether they are paused.
-pub type Unsure = HashMap<Source, bool>;
+/// Partitions that have just been given to this worker.
+pub type Unsure = HashMap<Source, Place>;
+
+/// What is known of the place where a partition begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing came yet.
+    New,
+    /// What came was let go of: nothing is taken until the client has been sent to the right place.
+    Sought,
+}
 
 impl KafkaConsumer {
     /// Lets go of records that stand before what is committed, or of which that is not known.
@@ -36,33 +45,39 @@ impl KafkaConsumer {
             return;
         }
         let committed = self.committed(firsts.keys());
-        let wrong = |(source, first): (&Source, &i64)| match committed.get(source) {
-            Some(Some(committed)) if first < committed => {
-                tracing::warn!(
-                    topic = self.context().options.topics[source.topic],
-                    partition = source.partition,
-                    first,
-                    committed,
-                    "the client began a partition before what is committed; it goes on where it is to"
-                );
-                if self.begin(*source, Offset::Offset(*committed)).is_err() {
-                    self.hold_back(*source);
-                }
-                Some(*source)
+        let mut wrong = HashSet::new();
+        for (source, first) in firsts {
+            if self.is_right(source, first, committed.get(&source).copied()) {
+                self.context().state.unsure.lock().remove(&source);
+            } else {
+                self.hold_back(source);
+                wrong.insert(source);
             }
-            Some(_) => {
-                self.context().state.unsure.lock().remove(source);
-                None
-            }
-            None => {
-                self.hold_back(*source);
-                Some(*source)
-            }
-        };
-        let wrong: HashSet<Source> = firsts.iter().filter_map(wrong).collect();
+        }
         if !wrong.is_empty() {
             batch.retain(|source| !wrong.contains(&source));
         }
+    }
+
+    /// Whether a partition may begin at `first`, with this committed, if that is known.
+    fn is_right(&self, source: Source, first: i64, committed: Option<Option<i64>>) -> bool {
+        let (Some(committed), false) = (committed, self.is_sought(source)) else { return false };
+        let is_right = committed.is_none_or(|committed| first >= committed);
+        if !is_right {
+            tracing::warn!(
+                topic = self.context().options.topics[source.topic],
+                partition = source.partition,
+                first,
+                committed,
+                "the client began a partition before what is committed; it goes on where it is to"
+            );
+        }
+        is_right
+    }
+
+    /// Whether what comes of a partition is let go of, since the client is still to be sent to the right place.
+    fn is_sought(&self, source: Source) -> bool {
+        self.context().state.unsure.lock().get(&source) == Some(&Place::Sought)
     }
 
     /// Whether a record must not be handed on, since nothing is known of the place where its partition begins.
@@ -70,34 +85,28 @@ impl KafkaConsumer {
         self.context().state.unsure.lock().contains_key(&source)
     }
 
-    /// Takes nothing more of a partition until it is known where it begins.
+    /// Takes nothing more of a partition until the client has been sent to the right place.
     pub(super) fn hold_back(&self, source: Source) {
-        // A partition that went meanwhile cannot be paused, nor does it need to be.
-        if self.client.pause(&self.list([&source])).is_ok()
-            && let Some(is_paused) = self.context().state.unsure.lock().get_mut(&source)
-        {
-            *is_paused = true;
+        if let Some(place) = self.context().state.unsure.lock().get_mut(&source) {
+            *place = Place::Sought;
         }
+        // If it cannot be paused, what comes is let go of all the same.
+        drop(self.client.pause(&self.list([&source])));
     }
 
-    /// Asks again about partitions that are paused.
-    pub(super) fn ask_again(&self) {
-        let paused: Vec<Source> = self
-            .context()
-            .state
-            .unsure
-            .lock()
-            .iter()
-            .filter(|(_, paused)| **paused)
-            .map(|(source, _)| *source)
-            .collect();
-        if paused.is_empty() {
+    /// Sends the client to the right place, where the coordinator can say it by now.
+    pub(super) fn seek_places(&self) {
+        let unsure = self.context().state.unsure.lock();
+        let sought: Vec<Source> =
+            unsure.iter().filter(|(_, place)| **place == Place::Sought).map(|(source, _)| *source).collect();
+        drop(unsure);
+        if sought.is_empty() {
             return;
         }
-        for (source, committed) in self.committed(paused.iter()) {
-            let place = committed.map_or(Offset::Beginning, Offset::Offset);
-            if self.begin(source, place).is_ok() && self.client.resume(&self.list([&source])).is_err() {
-                self.hold_back(source);
+        for (source, committed) in self.committed(sought.iter()) {
+            // What fails is tried again the next time.
+            if self.begin(source, committed.map_or(Offset::Beginning, Offset::Offset)).is_ok() {
+                self.context().state.unsure.lock().remove(&source);
             }
         }
     }
@@ -136,8 +145,7 @@ impl KafkaConsumer {
     /// Goes on with a partition at a place that is sure.
     fn begin(&self, source: Source, place: Offset) -> KafkaResult<()> {
         self.client.seek(&self.context().options.topics[source.topic], source.partition, place, SEEK)?;
-        self.context().state.unsure.lock().remove(&source);
-        Ok(())
+        self.client.resume(&self.list([&source]))
     }
 
     fn list<'a>(&self, sources: impl IntoIterator<Item = &'a Source>) -> TopicPartitionList {
