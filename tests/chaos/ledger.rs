@@ -13,14 +13,15 @@ struct Line {
     answers: u8,
     partition: i32,
     offset: i64,
-    /// When its first answer came, in milliseconds.
-    first: u32,
+    /// When its last answer came, in milliseconds.
+    last: u32,
 }
 
-/// An answer beyond the first; times in milliseconds since the beginning.
+/// An answer beyond the first to the request of this number, and when the one before it came; in milliseconds since the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Double {
-    pub first: u32,
+    pub number: usize,
+    pub before: u32,
     pub again: u32,
 }
 
@@ -74,13 +75,17 @@ impl Ledger {
         }
         let line = self.line(number);
         line.answers = line.answers.saturating_add(1);
-        if line.answers == 1 {
-            line.first = now;
+        let (answers, before) = (line.answers, std::mem::replace(&mut line.last, now));
+        if answers == 1 {
             self.answered += 1;
         } else {
-            let first = line.first;
-            self.doubles.push(Double { first, again: now });
+            self.doubles.push(Double { number, before, again: now });
         }
+    }
+
+    /// The partition and the offset of a request that stands in its topic.
+    pub fn place(&self, number: usize) -> Option<(i32, i64)> {
+        self.lines.get(number).filter(|line| line.asked > 0).map(|line| (line.partition, line.offset))
     }
 
     /// How many requests have an answer.
@@ -179,7 +184,7 @@ mod tests {
         let mut ledger = ledger();
         ledger.answered("2", &answer("2", 2), 100);
         ledger.answered("2", &answer("2", 2), 2_300);
-        assert_eq!(ledger.doubles, [Double { first: 100, again: 2_300 }]);
+        assert_eq!(ledger.doubles, [Double { number: 2, before: 100, again: 2_300 }]);
         assert_eq!((ledger.answered_once(), ledger.answered_at_all()), (0, 1));
         assert_eq!(ledger.longest, Gap { from: 100, until: 2_300 });
     }

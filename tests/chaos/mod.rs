@@ -7,6 +7,7 @@
 
 mod account;
 mod cluster;
+mod commits;
 mod director;
 mod disk;
 mod faults;
@@ -35,11 +36,13 @@ use tempfile::TempDir;
 
 use account::Bounds;
 use cluster::{Cluster, PATIENCE};
+use commits::Commits;
 use director::Director;
 use disk::Disk;
 use faults::Kind;
 use fleet::{Fleet, SHUTDOWN};
-use options::{Options, Rebalance};
+use ledger::Double;
+use options::{Delivery, Options, Rebalance};
 use reader::{Reader, Topics};
 use report::Outcome;
 use sender::Sender;
@@ -51,6 +54,9 @@ const SESSION: Duration = Duration::from_secs(4);
 
 /// What a worker may have in flight: little, so that what a crash may double is little, too.
 const IN_FLIGHT: usize = 400;
+
+/// How long a worker may have a request in hand, in milliseconds: who took it before it was committed may answer it so much later.
+const IN_HAND: u32 = 10_000;
 
 /// The consumer group.
 const GROUP: &str = "chaos.workers";
@@ -77,18 +83,25 @@ pub fn run(options: &Options) -> bool {
     see_newest_version(&mut director);
     director.fleet.stop();
     director.problems.extend(reader.finish().err());
+    let commits = committed(&mut director, options);
     let ledger = reader.ledger();
     let bounds = Bounds { workers: options.workers + 1, in_flight: IN_FLIGHT, rate: options.rate() };
     let mut problems = std::mem::take(&mut director.problems);
     problems.append(&mut director.fleet.problems);
     problems.extend(disagreements(&ledger, &sender));
+    let is_committed = |double: &Double| {
+        let place = ledger.place(double.number);
+        let since = double.again.saturating_sub(IN_HAND);
+        place.is_none_or(|(partition, offset)| commits.cover(partition, offset, since))
+    };
+    let doubles = account::explain(&ledger.doubles, &director.applied, &bounds, is_committed);
     let outcome = Outcome {
         seed,
         took,
         sent: sender.progress.delivered(),
         lost: ledger.lost().values().map(Vec::len).sum(),
         passed_over,
-        doubles: account::explain(&ledger.doubles, &director.applied, &bounds),
+        doubles,
         faults: std::mem::take(&mut director.applied),
         gave_up: std::mem::take(&mut director.fleet.gave_up),
         problems,
@@ -187,6 +200,18 @@ fn kinds(options: &Options, director: &Director) -> Vec<Kind> {
     let possible =
         |kind: &&Kind| kind.is_possible_with(options.nodes) && (director.disk.is_some() || **kind != Kind::FullDisk);
     asked.iter().filter(possible).copied().collect()
+}
+
+/// What the group committed; in transactions nothing is excused by it.
+fn committed(director: &mut Director, options: &Options) -> Commits {
+    if options.delivery == Delivery::ExactlyOnce {
+        return Commits::default();
+    }
+    let brokers = director.cluster.brokers();
+    Commits::read(&brokers, GROUP, &director.topics.requests, director.began).unwrap_or_else(|why| {
+        director.problems.push(why);
+        Commits::default()
+    })
 }
 
 /// Waits until all requests are sent, and then until they are answered, or nothing comes any more.

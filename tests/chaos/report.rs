@@ -53,7 +53,7 @@ impl Outcome {
         let seconds = |millis: u32| format!("{:8.2}", f64::from(millis) / 1e3);
         let faults = self.faults.iter().map(|fault| (fault.from, fault.until, fault.kind.name()));
         let doubles = self.doubles.unexplained.iter();
-        let doubles = doubles.map(|double| (double.first, double.again, "answered, and again".to_owned()));
+        let doubles = doubles.map(|double| (double.before, double.again, "answered, and again".to_owned()));
         let mut lines: Vec<_> = faults.chain(doubles).collect();
         lines.sort();
         lines.into_iter().map(|(from, until, what)| format!("{} {} {what}\n", seconds(from), seconds(until))).collect()
@@ -81,14 +81,15 @@ impl Outcome {
     }
 
     fn doubled(&self, ledger: &Ledger) -> String {
-        let Doubles { by_kind: kinds, most, most_allowed, unexplained } = &self.doubles;
+        let Doubles { by_kind: kinds, most, most_allowed, uncommitted, unexplained } = &self.doubles;
         if ledger.doubles.is_empty() {
             return "0".to_owned();
         }
         let kinds = by_kind(kinds.iter().map(|(kind, times)| (*kind, *times)));
         let count = ledger.doubles.len();
         format!(
-            "{count}: {kinds}; by one fault {most}, allowed {most_allowed}; no fault explains {}",
+            "{count}: {kinds}; by one fault {most}, allowed {most_allowed}; others not committed yet {uncommitted}; nothing \
+             explains {}",
             unexplained.len()
         )
     }
