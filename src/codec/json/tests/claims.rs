@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use super::oracle::{Expected, Found, expected};
+use super::{
+    found::Found,
+    oracle::{Expected, expected},
+};
 use crate::{
     broker::{Chunk, memory::MemoryRecords},
     codec::{self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, envelope::HeaderNames, json},

@@ -1,0 +1,1 @@
+//! Bodies with bytes behind their JSON, in and out.

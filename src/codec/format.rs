@@ -1,0 +1,102 @@
+//! Which wire format a record's body is in: what its headers say, else what its pipeline says.
+//!
+//! | content-type | header length | format |
+//! |---|---|---|
+//! | none | none | the pipeline's `codec:` |
+//! | `application/json` | none | [`Format::Json`] |
+//! | none, `application/json`, `application/octet-stream` | there | [`Format::Binary`] |
+//!
+//! A new format is a variant here, a file or folder beside this one with a `decode(body, draft)`, and its rows of the
+//! table. If its answers look like none before, [`crate::request::Form`] gets a variant, too, and `results` its writer.
+
+use super::{Draft, Envelope, binary, envelope::HEADER_LENGTH, json};
+use crate::error::{ErrorCode, RequestError};
+
+/// The wire formats of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Open Inference Protocol v2 or row form, as JSON.
+    Json,
+    /// The same with the data of inputs as bytes behind the JSON.
+    Binary {
+        /// How many bytes of JSON there are.
+        header: usize,
+    },
+}
+
+impl Format {
+    /// The format of a record with these headers; `default` is its pipeline's, for one whose headers say nothing of it. The
+    /// case and the parameters (`; charset=`) of a content-type do not matter.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` for a content-type that is not known, or that contradicts another header.
+    pub fn of(envelope: &Envelope<'_>, default: Self) -> Result<Self, RequestError> {
+        let Some(content_type) = envelope.content_type else {
+            return Ok(envelope.header_length.map_or(default, |header| Self::Binary { header }));
+        };
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name);
+        match envelope.header_length {
+            None if is("application/json") => Ok(Self::Json),
+            Some(header) if is("application/json") || is("application/octet-stream") => Ok(Self::Binary { header }),
+            Some(_) => Err(invalid(format!(
+                "the header `{HEADER_LENGTH}` goes with content-type application/octet-stream, but `{content_type}` came"
+            ))),
+            None => Err(invalid(format!("content-type `{content_type}` is not supported; send application/json"))),
+        }
+    }
+
+    /// Decodes one body that is not empty.
+    ///
+    /// # Errors
+    /// What the decoder says.
+    pub fn decode(self, body: &[u8], draft: &mut Draft<'_>) -> Result<(), RequestError> {
+        match self {
+            Self::Json => json::decode(body, draft),
+            Self::Binary { header } => binary::decode(body, header, draft),
+        }
+    }
+
+    /// The id of a body that cannot be decoded, as far as it can be found.
+    pub fn find_id(self, body: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
+        match self {
+            // Both begin with JSON, and whatever is wrong with where it ends does not matter.
+            Self::Json | Self::Binary { .. } => json::find_id(body),
+        }
+    }
+}
+
+fn invalid(why: String) -> RequestError {
+    RequestError::new(ErrorCode::InvalidRequest, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(content_type: Option<&str>, header_length: Option<usize>) -> Result<Format, String> {
+        let envelope = Envelope { content_type, header_length, ..Envelope::default() };
+        Format::of(&envelope, Format::Json).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn headers_choose_the_format_and_without_them_the_pipeline_does() {
+        for (content_type, header_length, expected) in [
+            (None, None, Format::Json),
+            (Some("application/json"), None, Format::Json),
+            (Some("Application/JSON; charset=utf-8"), None, Format::Json),
+            (None, Some(10), Format::Binary { header: 10 }),
+            (Some("application/octet-stream"), Some(10), Format::Binary { header: 10 }),
+            (Some("application/json"), Some(10), Format::Binary { header: 10 }),
+        ] {
+            assert_eq!(format(content_type, header_length), Ok(expected), "{content_type:?} {header_length:?}");
+        }
+    }
+
+    #[test]
+    fn a_content_type_that_is_not_known_or_contradicts_is_refused_by_its_name() {
+        assert!(format(Some("application/xml"), None).unwrap_err().contains("`application/xml` is not supported"));
+        let contradiction = format(Some("image/png"), Some(10)).unwrap_err();
+        assert!(contradiction.contains(HEADER_LENGTH) && contradiction.contains("`image/png`"), "{contradiction}");
+    }
+}
