@@ -5,11 +5,12 @@
 //! | none | none | the pipeline's `codec:` |
 //! | `application/json` | none | [`Format::Json`] |
 //! | none, `application/json`, `application/octet-stream` | there | [`Format::Binary`] |
+//! | `image/*`, `text/plain`, `application/octet-stream` | none, or 0 | [`Format::Raw`] |
 //!
 //! A new format is a variant here, a file or folder beside this one with a `decode(body, draft)`, and its rows of the
 //! table. If its answers look like none before, [`crate::request::Form`] gets a variant, too, and `results` its writer.
 
-use super::{Draft, Envelope, binary, envelope::HEADER_LENGTH, json};
+use super::{Draft, Envelope, binary, envelope::HEADER_LENGTH, json, raw};
 use crate::error::{ErrorCode, RequestError};
 
 /// The wire formats of requests.
@@ -22,6 +23,8 @@ pub enum Format {
         /// How many bytes of JSON there are.
         header: usize,
     },
+    /// The body is the pipeline's one input.
+    Raw,
 }
 
 impl Format {
@@ -36,13 +39,16 @@ impl Format {
         };
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let is = |name: &str| essence.eq_ignore_ascii_case(name);
+        let is_octets = is("application/octet-stream");
         match envelope.header_length {
             None if is("application/json") => Ok(Self::Json),
-            Some(header) if is("application/json") || is("application/octet-stream") => Ok(Self::Binary { header }),
+            // No JSON at all is Triton's raw binary request.
+            None | Some(0) if is_octets || is("text/plain") || is_image(essence) => Ok(Self::Raw),
+            Some(header) if is("application/json") || is_octets => Ok(Self::Binary { header }),
             Some(_) => Err(invalid(format!(
                 "the header `{HEADER_LENGTH}` goes with content-type application/octet-stream, but `{content_type}` came"
             ))),
-            None => Err(invalid(format!("content-type `{content_type}` is not supported; send application/json"))),
+            None => Err(invalid(format!("content-type `{content_type}` is not supported; send {KNOWN}"))),
         }
     }
 
@@ -54,16 +60,25 @@ impl Format {
         match self {
             Self::Json => json::decode(body, draft),
             Self::Binary { header } => binary::decode(body, header, draft),
+            Self::Raw => raw::decode(body, draft),
         }
     }
 
     /// The id of a body that cannot be decoded, as far as it can be found.
     pub fn find_id(self, body: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
         match self {
-            // Both begin with JSON, and whatever is wrong with where it ends does not matter.
-            Self::Json | Self::Binary { .. } => json::find_id(body),
+            Self::Json => json::find_id(body),
+            Self::Binary { header } => json::find_id(&body[..header.min(body.len())]),
+            Self::Raw => None,
         }
     }
+}
+
+/// The content-types that are known, for a sentence.
+const KNOWN: &str = "application/json, application/octet-stream, image/… or text/plain";
+
+fn is_image(essence: &str) -> bool {
+    essence.split_once('/').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("image"))
 }
 
 fn invalid(why: String) -> RequestError {
@@ -88,6 +103,10 @@ mod tests {
             (None, Some(10), Format::Binary { header: 10 }),
             (Some("application/octet-stream"), Some(10), Format::Binary { header: 10 }),
             (Some("application/json"), Some(10), Format::Binary { header: 10 }),
+            (Some("application/octet-stream"), None, Format::Raw),
+            (Some("application/octet-stream"), Some(0), Format::Raw),
+            (Some("Image/JPEG"), None, Format::Raw),
+            (Some("text/plain;charset=utf-8"), None, Format::Raw),
         ] {
             assert_eq!(format(content_type, header_length), Ok(expected), "{content_type:?} {header_length:?}");
         }

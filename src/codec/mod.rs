@@ -37,6 +37,7 @@ pub mod json;
 pub mod labels;
 pub mod manifest;
 pub mod notification;
+mod raw;
 mod reply;
 mod results;
 
@@ -249,9 +250,10 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
 }
 
 fn refuse(draft: &mut Draft<'_>, error: RequestError, is_letter: bool) -> Refused {
-    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
-    let format = Format::of(&draft.envelope, draft.intake.format).ok();
-    let id = draft.message.payload.zip(format).and_then(|(body, format)| format.find_id(body));
+    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller. What is of no format that we
+    // know may be JSON all the same.
+    let format = Format::of(&draft.envelope, draft.intake.format).unwrap_or(Format::Json);
+    let id = draft.message.payload.and_then(|body| format.find_id(body));
     let id = draft.id(id.as_deref());
     let (pipeline, has_headers) = (draft.intake.pipeline, draft.envelope.has_headers);
     Refused { message: draft.index, pipeline, id, has_headers, error, is_letter }

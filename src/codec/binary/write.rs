@@ -50,7 +50,7 @@ pub fn size(elements: &Elements, range: Range<usize>) -> usize {
 }
 
 /// Appends `range` of some elements.
-fn elements(out: &mut Vec<u8>, elements: &Elements, range: Range<usize>) {
+pub(super) fn elements(out: &mut Vec<u8>, elements: &Elements, range: Range<usize>) {
     macro_rules! numbers {
         ($($kind:ident),*) => {
             match elements {
