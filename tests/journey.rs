@@ -7,6 +7,8 @@
 mod bad_input;
 #[path = "journey/beginning.rs"]
 mod beginning;
+#[path = "journey/binary.rs"]
+mod binary;
 #[path = "journey/bucket.rs"]
 mod bucket;
 #[path = "journey/crash.rs"]
@@ -52,6 +54,8 @@ mod publishing;
 #[allow(dead_code, reason = "the chaos harness, whose it is, uses more of it")]
 #[path = "chaos/random.rs"]
 mod random;
+#[path = "journey/raw.rs"]
+mod raw;
 #[path = "journey/registered.rs"]
 mod registered;
 #[path = "journey/replies.rs"]

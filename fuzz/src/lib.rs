@@ -4,5 +4,7 @@ use modelmill::{broker, codec, error, request, tensor};
 
 #[path = "../../src/codec/json/tests/claims.rs"]
 pub mod claims;
+#[path = "../../src/codec/json/tests/found.rs"]
+pub mod found;
 #[path = "../../src/codec/json/tests/oracle.rs"]
 pub mod oracle;

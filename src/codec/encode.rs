@@ -5,15 +5,18 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Refused, json};
+use super::{
+    Refused, json,
+    results::{Results, Written},
+};
 use crate::{
     broker::{
         Answer, AnswerHeaders, Answers, Chunk, Copied, CopyRule, HeaderSet, OwnHeaders, Placement,
         replies::{Replies, Standing},
     },
     error::{ErrorCode, RequestError},
-    request::{Form, Group, Ids, Request, RequestId},
-    tensor::{Column, Name},
+    request::{Group, Ids, Request, RequestId},
+    tensor::Name,
 };
 
 /// Which answers have headers. Each header costs about as much as a run of a small model.
@@ -86,8 +89,8 @@ pub struct Encoder<'a> {
     replies: Option<&'a Replies>,
     model: Option<Model<'a>>,
     answers: Answers,
-    /// Our headers by the status that they state: index in the answers' sets.
-    prepared: Vec<(&'static str, usize)>,
+    /// Our headers by what they state of the status and of the body: index in the answers' sets.
+    prepared: Vec<(&'static str, Written, usize)>,
 }
 
 impl<'a> Encoder<'a> {
@@ -138,14 +141,15 @@ impl<'a> Encoder<'a> {
         let id = self.ids.text(request.id);
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
-        results.write(&mut self.answers.buffer, id, request);
+        let written = results.write(&mut self.answers.buffer, id, request);
         let value = start..self.answers.buffer.len();
         let wants_headers = match self.outlet.headers {
             HeaderPolicy::Auto => request.has_headers,
             HeaderPolicy::Always => true,
             HeaderPolicy::Never => false,
         };
-        let headers = wants_headers.then(|| self.headers("OK", request.into()));
+        let headers = wants_headers.then(|| self.headers("OK", written, request.into()));
+        let headers = headers.or_else(|| self.indispensable(written, request.message));
         self.push(request.message, key, value, headers);
     }
 
@@ -165,7 +169,8 @@ impl<'a> Encoder<'a> {
         json::write_error(&mut self.answers.buffer, id, error);
         let value = start..self.answers.buffer.len();
         let wants_headers = self.outlet.headers != HeaderPolicy::Never;
-        let headers = wants_headers.then(|| self.headers(error.code().as_str(), caller));
+        let headers = wants_headers.then(|| self.headers(error.code().as_str(), Written::Json, caller));
+        let headers = headers.or_else(|| self.indispensable(Written::Json, caller.message));
         self.push(caller.message, key, value, headers);
     }
 
@@ -177,50 +182,53 @@ impl<'a> Encoder<'a> {
             topic = theirs;
             placement = exactly.unwrap_or(placement);
         }
-        let headers = headers.or_else(|| self.correlation_alone(message));
         let (key, value) = (Some(key), Some(value));
         self.answers.entries.push(Answer { topic, placement, message, key, value, headers });
     }
 
-    /// The headers of an answer with this status.
-    fn headers(&mut self, status: &'static str, caller: Caller) -> AnswerHeaders {
+    /// The headers of an answer with this status and such a body.
+    fn headers(&mut self, status: &'static str, written: Written, caller: Caller) -> AnswerHeaders {
         let copied = match caller.has_headers {
             true => Copied::Answer,
             false if self.needs_correlation_id(caller.message) => Copied::CorrelationId,
             false => Copied::None,
         };
-        let found = self.prepared.iter().find(|(prepared, _)| *prepared == status).map(|(_, set)| *set);
-        let set = found.unwrap_or_else(|| self.prepare(status));
-        AnswerHeaders { copied, set }
+        AnswerHeaders { copied, set: self.prepared(status, written) }
     }
 
-    /// What an answer has where answers have no headers: a reply without its correlation id would be of no use.
-    fn correlation_alone(&mut self, message: usize) -> Option<AnswerHeaders> {
-        if !self.needs_correlation_id(message) {
+    /// What an answer has where answers have no headers: a reply without its correlation id would be of no use, and a body
+    /// that says not itself how it is to be read would be none either.
+    fn indispensable(&mut self, written: Written, message: usize) -> Option<AnswerHeaders> {
+        let copied = if self.needs_correlation_id(message) { Copied::CorrelationId } else { Copied::None };
+        if copied == Copied::None && written == Written::Json {
             return None;
         }
-        let found = self.prepared.iter().find(|(prepared, _)| *prepared == NO_STATUS).map(|(_, set)| *set);
-        let set = found.unwrap_or_else(|| {
-            let set = self.headers_in_common(OwnHeaders::new());
-            self.prepared.push((NO_STATUS, set));
-            set
-        });
-        Some(AnswerHeaders { copied: Copied::CorrelationId, set })
+        Some(AnswerHeaders { copied, set: self.prepared(NO_STATUS, written) })
     }
 
     fn needs_correlation_id(&self, message: usize) -> bool {
         self.replies.and_then(|replies| replies.wish(message)).is_some_and(|wish| wish.has_correlation_id)
     }
 
-    fn prepare(&mut self, status: &'static str) -> usize {
-        let mut own: OwnHeaders =
-            vec![("content-type", b"application/json".to_vec()), ("status", status.as_bytes().to_vec())];
-        if let Some(Model { name, version, digest }) = self.model {
+    /// Our headers for this status and such a body, made when they are first needed.
+    fn prepared(&mut self, status: &'static str, written: Written) -> usize {
+        let alike = |(theirs, body, _): &&(&str, Written, usize)| *theirs == status && *body == written;
+        if let Some((.., set)) = self.prepared.iter().rev().find(alike) {
+            return *set;
+        }
+        let mut own = OwnHeaders::new();
+        if status != NO_STATUS || written != Written::Json {
+            own = written.headers();
+        }
+        if status != NO_STATUS {
+            own.push(("status", status.as_bytes().to_vec()));
+        }
+        if let Some(Model { name, version, digest }) = self.model.filter(|_| status != NO_STATUS) {
             let said = [("model-name", name), ("model-version", version), ("model-digest", digest)];
             own.extend(said.map(|(header, value)| (header, value.as_bytes().to_vec())));
         }
         let set = self.headers_in_common(own);
-        self.prepared.push((status, set));
+        self.prepared.push((status, written, set));
         set
     }
 
@@ -248,41 +256,5 @@ impl<'a> Encoder<'a> {
         let headers = Some(AnswerHeaders { copied: Copied::All, set: self.headers_in_common(own) });
         let placement = Placement::Key;
         self.answers.entries.push(Answer { topic, placement, message: index, key, value, headers });
-    }
-}
-
-/// What the results of a group have in common, made when the first of them needs it.
-struct Results<'a> {
-    columns: Vec<&'a Column>,
-    /// Whether requests have their own rows of the columns, or the one request has them whole.
-    single: bool,
-    model: Model<'a>,
-    tensors: Option<json::Writer<'a>>,
-    rows: Option<json::Writer<'a>>,
-}
-
-impl<'a> Results<'a> {
-    fn new(group: &'a Group, model: Model<'a>) -> Self {
-        let columns = group.columns.iter().filter(|column| column.answer).collect();
-        Self { columns, single: group.is_single(), model, tensors: None, rows: None }
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>, id: &str, request: &Request) {
-        let options = request.options.as_deref();
-        let parameters = options.and_then(|options| options.parameters.as_deref());
-        let rows = (!self.single).then(|| request.rows.clone());
-        let Model { name, version, .. } = self.model;
-        if let Some(names) = options.and_then(|options| options.outputs.as_ref()) {
-            let find = |name: &Name| self.columns.iter().find(|column| column.name == *name).copied();
-            let asked = names.iter().filter_map(find);
-            return json::Writer::new(name, version, asked, request.form).write(out, id, parameters, rows);
-        }
-        let slot = match request.form {
-            Form::Tensors => &mut self.tensors,
-            Form::Rows => &mut self.rows,
-        };
-        let writer =
-            slot.get_or_insert_with(|| json::Writer::new(name, version, self.columns.iter().copied(), request.form));
-        writer.write(out, id, parameters, rows);
     }
 }

@@ -1,9 +1,9 @@
 //! From records to groups of columns, and from groups back to answers; one folder or file per wire format.
 //!
-//! [`decode`] walks a chunk once. What a record says beside its body is read by [`envelope`]; its body is read by the
-//! format that its content-type names, straight into the columns of the group that it belongs to ([`groups`]). What cannot
+//! [`decode`] walks a chunk once. What a record says beside its body is read by [`envelope`]; its body is read in the
+//! [`Format`] that its headers name, straight into the columns of the group that it belongs to ([`groups`]). What cannot
 //! be decoded becomes a [`Refused`] with the id that could be found. [`encode`] writes the answers of a group, one after
-//! another, into one buffer.
+//! another, into one buffer, each in the [`Form`] that its request remembers ([`results`]).
 
 use std::{
     ops::Range,
@@ -21,35 +21,25 @@ use crate::{
 
 pub use asked::{Asked, Headers, Parameter};
 pub use envelope::Envelope;
+pub use format::Format;
 pub use groups::{Announced, Drafted, Groups, Rows};
 pub use reply::ReplyRules;
 
 mod asked;
+mod binary;
 pub mod client;
 pub mod encode;
 pub mod envelope;
 pub mod event;
+mod format;
 mod groups;
 pub mod json;
 pub mod labels;
 pub mod manifest;
 pub mod notification;
+mod raw;
 mod reply;
-
-/// The wire formats; a record's content-type chooses one, else its pipeline's `codec:`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Open Inference Protocol v2 or row form, as JSON.
-    Json,
-}
-
-impl Format {
-    /// The format that a content-type names; its case and parameters (`; charset=`) do not matter.
-    pub fn of_content_type(content_type: &str) -> Option<Self> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/json").then_some(Self::Json)
-    }
-}
+mod results;
 
 /// Which model a pipeline's `predict` runs, where the request may choose.
 #[derive(Debug)]
@@ -185,13 +175,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The request as it goes into its group; [`Rows::commit`] says which rows are its own.
+    /// The request as it goes into its group; [`Rows::commit`] says which rows are its own. `form` is the one in which it
+    /// came.
     pub fn request(&self, id: RequestId, form: Form, options: Option<Options>) -> Request {
         Request {
             message: self.index,
             id,
             rows: 0..0,
-            form,
+            form: options.as_ref().map_or(form, |options| options.form(form)),
             deadline: self.envelope.deadline(&self.message, self.intake.timeout),
             has_headers: self.envelope.has_headers,
             options: options.map(Arc::new),
@@ -268,8 +259,10 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
 }
 
 fn refuse(draft: &mut Draft<'_>, error: RequestError, is_letter: bool) -> Refused {
-    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
-    let id = draft.message.payload.and_then(json::find_id);
+    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller. What is of no format that we
+    // know may be JSON all the same.
+    let format = Format::of(&draft.envelope, draft.intake.format).unwrap_or(Format::Json);
+    let id = draft.message.payload.and_then(|body| format.find_id(body));
     let id = draft.id(id.as_deref());
     let (pipeline, has_headers) = (draft.intake.pipeline, draft.envelope.has_headers);
     Refused { message: draft.index, pipeline, id, has_headers, error, is_letter }
@@ -290,20 +283,14 @@ pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decod
 }
 
 fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {
-    let invalid = |why: String| RequestError::new(ErrorCode::InvalidRequest, why);
-    let format = match draft.envelope.content_type {
-        None => draft.intake.format,
-        Some(content_type) => Format::of_content_type(content_type)
-            .ok_or_else(|| invalid(format!("content-type `{content_type}` is not supported; send application/json")))?,
-    };
+    let invalid = |why: &str| RequestError::new(ErrorCode::InvalidRequest, why);
+    let format = Format::of(&draft.envelope, draft.intake.format)?;
     let body = match draft.message.payload {
         Some(body) if !body.is_empty() => body,
-        Some(_) => return Err(invalid("the record's value is empty".to_owned())),
-        None => return Err(invalid("the record is a tombstone: it has no value".to_owned())),
+        Some(_) => return Err(invalid("the record's value is empty")),
+        None => return Err(invalid("the record is a tombstone: it has no value")),
     };
-    match format {
-        Format::Json => json::decode(body, draft),
-    }
+    format.decode(body, draft)
 }
 
 #[cfg(test)]

@@ -2,13 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{
-    ByRequest, Outcome, Path,
-    generate::chunk,
-    intake,
-    oracle::{Found, expected},
-    run, run_with,
-};
+use super::{ByRequest, Outcome, Path, found::Found, generate::chunk, intake, oracle::expected, run, run_with};
 use crate::{codec::Routing, error::ErrorCode};
 
 /// Holds one body's outcome against the oracle's.

@@ -1,0 +1,122 @@
+//! The results of a group as bodies of answers, each in the form that its request remembers.
+//!
+//! What the answers of a group share is made when the first of them needs it, once for each form; so are the answers of
+//! neighbours that ask for the same outputs.
+
+use super::{binary, encode::Model, envelope::HEADER_LENGTH, json};
+use crate::{
+    broker::OwnHeaders,
+    request::{AskedOutput, Form, Group, Options, Request},
+    tensor::Column,
+};
+
+/// What an answer's headers must say of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It is JSON.
+    Json,
+    /// It is JSON of so many bytes, with binary data behind it.
+    Binary { header: usize },
+}
+
+impl Written {
+    /// The headers that say it.
+    pub fn headers(self) -> OwnHeaders {
+        match self {
+            Self::Json => vec![("content-type", b"application/json".to_vec())],
+            Self::Binary { header } => vec![
+                ("content-type", b"application/octet-stream".to_vec()),
+                (HEADER_LENGTH, header.to_string().into_bytes()),
+            ],
+        }
+    }
+}
+
+/// Writes the results of one group.
+pub(super) struct Results<'a> {
+    columns: Vec<&'a Column>,
+    /// Whether requests have their own rows of the columns, or the one request has them whole.
+    single: bool,
+    model: Model<'a>,
+    tensors: Option<Writer<'a>>,
+    rows: Option<Writer<'a>>,
+    /// The last that was made for a request which says more than its form.
+    asked: Option<Asked<'a>>,
+}
+
+/// One form of answers.
+enum Writer<'a> {
+    Json(json::Writer<'a>),
+    Binary(binary::Writer<'a>),
+}
+
+/// A writer, and what its requests ask for.
+struct Asked<'a> {
+    form: Form,
+    outputs: Option<Vec<AskedOutput>>,
+    binary: bool,
+    writer: Writer<'a>,
+}
+
+impl<'a> Results<'a> {
+    /// Results that name this model.
+    pub fn new(group: &'a Group, model: Model<'a>) -> Self {
+        let columns = group.columns.iter().filter(|column| column.answer).collect();
+        Self { columns, single: group.is_single(), model, tensors: None, rows: None, asked: None }
+    }
+
+    /// Appends the result of one request.
+    pub fn write(&mut self, out: &mut Vec<u8>, id: &str, request: &Request) -> Written {
+        let options = request.options.as_deref();
+        let parameters = options.and_then(|options| options.parameters.as_deref());
+        let rows = (!self.single).then(|| request.rows.clone());
+        match self.writer(request.form, options) {
+            Writer::Json(writer) => {
+                writer.write(out, id, parameters, rows);
+                Written::Json
+            }
+            Writer::Binary(writer) => Written::Binary { header: writer.write(out, id, parameters, rows) },
+        }
+    }
+
+    /// The writer of answers to requests of this form that say this.
+    fn writer(&mut self, form: Form, options: Option<&Options>) -> &Writer<'a> {
+        let Self { columns, model, tensors, rows, asked, .. } = self;
+        let all = || json::Writer::new(model.name, model.version, columns.iter().copied(), form);
+        match (form, options) {
+            (Form::Binary, Some(options)) | (_, Some(options @ Options { outputs: Some(_), .. })) => {
+                let kept = asked.take().filter(|asked| asked.suits(form, options));
+                &asked.insert(kept.unwrap_or_else(|| Asked::new(columns, *model, form, options))).writer
+            }
+            (Form::Rows, _) => rows.get_or_insert_with(|| Writer::Json(all())),
+            (Form::Tensors | Form::Binary, _) => tensors.get_or_insert_with(|| Writer::Json(all())),
+        }
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn new(columns: &[&'a Column], model: Model<'_>, form: Form, options: &Options) -> Self {
+        let outputs: Vec<_> = match &options.outputs {
+            None => columns.iter().map(|column| (*column, options.is_binary(None))).collect(),
+            Some(asked) => {
+                let find = |output: &AskedOutput| {
+                    let column = columns.iter().find(|column| column.name == output.name)?;
+                    Some((*column, options.is_binary(Some(output))))
+                };
+                asked.iter().filter_map(find).collect()
+            }
+        };
+        let writer = match form {
+            Form::Binary => Writer::Binary(binary::Writer::new(model.name, model.version, &outputs)),
+            Form::Tensors | Form::Rows => {
+                let columns = outputs.into_iter().map(|(column, _)| column);
+                Writer::Json(json::Writer::new(model.name, model.version, columns, form))
+            }
+        };
+        Self { form, outputs: options.outputs.clone(), binary: options.binary, writer }
+    }
+
+    fn suits(&self, form: Form, options: &Options) -> bool {
+        self.form == form && self.outputs == options.outputs && self.binary == options.binary
+    }
+}
