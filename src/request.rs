@@ -64,6 +64,8 @@ pub enum Form {
     Rows,
     /// Named tensors, the data of those outputs that [`Options::is_binary`] names as bytes behind the JSON.
     Binary,
+    /// Named tensors in protobuf, the data of all of them as bytes.
+    Protobuf,
 }
 
 /// An output that a request asks for.
@@ -84,6 +86,8 @@ pub struct Options {
     pub binary: bool,
     /// The request's parameters as it wrote them (a JSON object), for the answer.
     pub parameters: Option<Box<str>>,
+    /// The same of a request in protobuf: the fields as it wrote them, tags and all.
+    pub parameter_fields: Option<Box<[u8]>>,
 }
 
 impl Options {

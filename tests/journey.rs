@@ -29,6 +29,9 @@ mod live;
 mod load;
 #[path = "journey/membership.rs"]
 mod membership;
+#[allow(dead_code, reason = "the codec's own tests use more of it")]
+#[path = "../src/codec/protobuf/tests/messages.rs"]
+mod messages;
 #[path = "journey/metrics.rs"]
 mod metrics;
 #[path = "journey/models.rs"]
@@ -43,6 +46,8 @@ mod outage;
 mod pipelines;
 #[path = "journey/poison.rs"]
 mod poison;
+#[path = "journey/protobuf.rs"]
+mod protobuf;
 #[path = "journey/publishing.rs"]
 mod publishing;
 #[allow(dead_code, reason = "the chaos harness, whose it is, uses more of it")]

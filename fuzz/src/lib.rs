@@ -8,3 +8,11 @@ pub mod claims;
 pub mod found;
 #[path = "../../src/codec/json/tests/oracle.rs"]
 pub mod oracle;
+
+/// The same of protobuf.
+pub mod protobuf {
+    #[path = "../../../src/codec/protobuf/tests/claims.rs"]
+    pub mod claims;
+    #[path = "../../../src/codec/protobuf/tests/messages.rs"]
+    pub mod messages;
+}

@@ -5,12 +5,16 @@
 //! | none | none | the pipeline's `codec:` |
 //! | `application/json` | none | [`Format::Json`] |
 //! | none, `application/json`, `application/octet-stream` | there | [`Format::Binary`] |
+//! | `application/x-protobuf`, `application/protobuf` | none | [`Format::Protobuf`] |
 //!
 //! A new format is a variant here, a file or folder beside this one with a `decode(body, draft)`, and its rows of the
 //! table. If its answers look like none before, [`crate::request::Form`] gets a variant, too, and `results` its writer.
 
-use super::{Draft, Envelope, binary, envelope::HEADER_LENGTH, json};
+use super::{Draft, Envelope, binary, envelope::HEADER_LENGTH, json, protobuf};
 use crate::error::{ErrorCode, RequestError};
+
+/// The content-type of answers in protobuf.
+pub const PROTOBUF: &str = "application/x-protobuf";
 
 /// The wire formats of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub enum Format {
         /// How many bytes of JSON there are.
         header: usize,
     },
+    /// Open Inference Protocol v2 as protobuf.
+    Protobuf,
 }
 
 impl Format {
@@ -38,11 +44,14 @@ impl Format {
         let is = |name: &str| essence.eq_ignore_ascii_case(name);
         match envelope.header_length {
             None if is("application/json") => Ok(Self::Json),
+            None if is(PROTOBUF) || is("application/protobuf") => Ok(Self::Protobuf),
             Some(header) if is("application/json") || is("application/octet-stream") => Ok(Self::Binary { header }),
             Some(_) => Err(invalid(format!(
                 "the header `{HEADER_LENGTH}` goes with content-type application/octet-stream, but `{content_type}` came"
             ))),
-            None => Err(invalid(format!("content-type `{content_type}` is not supported; send application/json"))),
+            None => Err(invalid(format!(
+                "content-type `{content_type}` is not supported; send application/json or {PROTOBUF}"
+            ))),
         }
     }
 
@@ -54,6 +63,7 @@ impl Format {
         match self {
             Self::Json => json::decode(body, draft),
             Self::Binary { header } => binary::decode(body, header, draft),
+            Self::Protobuf => protobuf::decode(body, draft),
         }
     }
 
@@ -62,6 +72,7 @@ impl Format {
         match self {
             // Both begin with JSON, and whatever is wrong with where it ends does not matter.
             Self::Json | Self::Binary { .. } => json::find_id(body),
+            Self::Protobuf => protobuf::find_id(body).map(Into::into),
         }
     }
 }
@@ -88,6 +99,8 @@ mod tests {
             (None, Some(10), Format::Binary { header: 10 }),
             (Some("application/octet-stream"), Some(10), Format::Binary { header: 10 }),
             (Some("application/json"), Some(10), Format::Binary { header: 10 }),
+            (Some("application/x-protobuf"), None, Format::Protobuf),
+            (Some("application/protobuf; proto=inference.ModelInferRequest"), None, Format::Protobuf),
         ] {
             assert_eq!(format(content_type, header_length), Ok(expected), "{content_type:?} {header_length:?}");
         }

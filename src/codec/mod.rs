@@ -37,6 +37,7 @@ pub mod json;
 pub mod labels;
 pub mod manifest;
 pub mod notification;
+mod protobuf;
 mod reply;
 mod results;
 
@@ -157,6 +158,11 @@ impl Draft<'_> {
             Some(id) if !id.is_empty() => self.ids.push(id),
             _ => self.envelope.fallback_id(self.ids, &self.message, self.topic),
         }
+    }
+
+    /// Whether the way of a request depends on its parameters.
+    pub fn reads_parameters(&self) -> bool {
+        matches!(&self.intake.routing, Routing::Chosen(choice) if choice.reads_parameters())
     }
 
     /// The request as it goes into its group; [`Rows::commit`] says which rows are its own. `form` is the one in which it

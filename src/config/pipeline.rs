@@ -55,6 +55,8 @@ pub enum Codec {
     /// The Open Inference Protocol v2, or rows.
     #[default]
     Json,
+    /// The Open Inference Protocol v2 as protobuf: `inference.ModelInferRequest`.
+    Protobuf,
 }
 
 /// Where answers go and what they carry.

@@ -15,10 +15,13 @@ use crate::{
     request::{Form, Route, UNNAMED},
 };
 use body::Body;
+pub(super) use body::twice;
+pub(super) use fault::{Clip, shape_text};
 use fault::{Fault, error, refused};
 pub use golden::{GoldenSample, Tolerance, golden_samples};
 pub use id::find as find_id;
 pub(super) use parameter::find as find_parameter;
+pub(super) use write::list_text;
 pub use write::{AnswerHead, Writer, write_error, write_result};
 
 mod array;
