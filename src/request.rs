@@ -10,8 +10,10 @@ use crate::{
     error::RequestError,
     tensor::{Column, Columns, Name},
 };
+use event::Event;
 
 pub mod allowed;
+pub mod event;
 
 /// The name of a column that its request did not name (row form of bare arrays, numbers or strings): the pipeline knows the
 /// one name that it can have.
@@ -88,6 +90,8 @@ pub struct Options {
     pub parameters: Option<Box<str>>,
     /// The same of a request in protobuf: the fields as it wrote them, tags and all.
     pub parameter_fields: Option<Box<[u8]>>,
+    /// The CloudEvent that the request came in; its answer is one, too.
+    pub event: Option<Arc<Event>>,
 }
 
 impl Options {

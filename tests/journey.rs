@@ -9,6 +9,8 @@ mod bad_input;
 mod beginning;
 #[path = "journey/bucket.rs"]
 mod bucket;
+#[path = "journey/cloudevents.rs"]
+mod cloudevents;
 #[path = "journey/crash.rs"]
 mod crash;
 #[path = "journey/disk_cache.rs"]

@@ -6,11 +6,12 @@
 //! | `application/json` | none | [`Format::Json`] |
 //! | none, `application/json`, `application/octet-stream` | there | [`Format::Binary`] |
 //! | `application/x-protobuf`, `application/protobuf` | none | [`Format::Protobuf`] |
+//! | `application/cloudevents+json` | any | [`Format::Event`], and then that of its data |
 //!
 //! A new format is a variant here, a file or folder beside this one with a `decode(body, draft)`, and its rows of the
 //! table. If its answers look like none before, [`crate::request::Form`] gets a variant, too, and `results` its writer.
 
-use super::{Draft, Envelope, binary, envelope::HEADER_LENGTH, json, protobuf};
+use super::{Draft, Envelope, binary, cloudevents, envelope::HEADER_LENGTH, json, protobuf};
 use crate::error::{ErrorCode, RequestError};
 
 /// The content-type of answers in protobuf.
@@ -28,6 +29,8 @@ pub enum Format {
     },
     /// Open Inference Protocol v2 as protobuf.
     Protobuf,
+    /// A CloudEvent in structured mode, whose data are in another format.
+    Event,
 }
 
 impl Format {
@@ -43,6 +46,7 @@ impl Format {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let is = |name: &str| essence.eq_ignore_ascii_case(name);
         match envelope.header_length {
+            _ if is(cloudevents::STRUCTURED) => Ok(Self::Event),
             None if is("application/json") => Ok(Self::Json),
             None if is(PROTOBUF) || is("application/protobuf") => Ok(Self::Protobuf),
             Some(header) if is("application/json") || is("application/octet-stream") => Ok(Self::Binary { header }),
@@ -64,6 +68,7 @@ impl Format {
             Self::Json => json::decode(body, draft),
             Self::Binary { header } => binary::decode(body, header, draft),
             Self::Protobuf => protobuf::decode(body, draft),
+            Self::Event => cloudevents::decode(body, draft),
         }
     }
 
@@ -73,6 +78,8 @@ impl Format {
             // Both begin with JSON, and whatever is wrong with where it ends does not matter.
             Self::Json | Self::Binary { .. } => json::find_id(body),
             Self::Protobuf => protobuf::find_id(body).map(Into::into),
+            // Whose it is depends on its data: see `cloudevents::find_id`.
+            Self::Event => None,
         }
     }
 }
@@ -99,6 +106,7 @@ mod tests {
             (None, Some(10), Format::Binary { header: 10 }),
             (Some("application/octet-stream"), Some(10), Format::Binary { header: 10 }),
             (Some("application/json"), Some(10), Format::Binary { header: 10 }),
+            (Some("application/cloudevents+json; charset=utf-8"), Some(10), Format::Event),
             (Some("application/x-protobuf"), None, Format::Protobuf),
             (Some("application/protobuf; proto=inference.ModelInferRequest"), None, Format::Protobuf),
         ] {

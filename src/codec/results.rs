@@ -3,12 +3,18 @@
 //! What the answers of a group share is made when the first of them needs it, once for each form; so are the answers of
 //! neighbours that ask for the same outputs.
 
-use super::{binary, encode::Model, envelope::HEADER_LENGTH, format::PROTOBUF, json, protobuf};
+use super::{
+    binary,
+    cloudevents::{self, Content},
+    encode::Model, envelope::HEADER_LENGTH, format::PROTOBUF, json, protobuf};
 use crate::{
     broker::OwnHeaders,
     request::{AskedOutput, Form, Group, Options, Request},
     tensor::Column,
 };
+
+const JSON: &str = "application/json";
+const OCTETS: &str = "application/octet-stream";
 
 /// What an answer's headers must say of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +25,33 @@ pub(super) enum Written {
     Binary { header: usize },
     /// It is protobuf.
     Protobuf,
+    /// It is a CloudEvent in structured mode, whose data may be JSON of so many bytes with others behind it.
+    Event { header: Option<usize> },
 }
 
 impl Written {
     /// The headers that say it.
     pub fn headers(self) -> OwnHeaders {
         match self {
-            Self::Json => vec![("content-type", b"application/json".to_vec())],
+            Self::Json => vec![("content-type", JSON.as_bytes().to_vec())],
             Self::Binary { header } => vec![
-                ("content-type", b"application/octet-stream".to_vec()),
+                ("content-type", OCTETS.as_bytes().to_vec()),
                 (HEADER_LENGTH, header.to_string().into_bytes()),
             ],
             Self::Protobuf => vec![("content-type", PROTOBUF.as_bytes().to_vec())],
+            Self::Event { header } => cloudevents::structured_headers(header),
         }
+    }
+
+    /// The same as the data of an event in structured mode, and what the record's headers must then say.
+    pub fn in_event(self) -> (Content, Self) {
+        let (content_type, is_json, header) = match self {
+            Self::Json => (JSON, true, None),
+            Self::Binary { header } => (OCTETS, false, Some(header)),
+            Self::Protobuf => (PROTOBUF, false, None),
+            Self::Event { .. } => unreachable!("an answer is put into one event"),
+        };
+        (Content { content_type, is_json }, Self::Event { header })
     }
 }
 

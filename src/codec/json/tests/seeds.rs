@@ -3,11 +3,13 @@
 use std::{fs, path::Path};
 
 use super::claims::{TARGETS, Target};
-use crate::codec::protobuf;
+use crate::codec::{cloudevents, protobuf};
 
 /// All there are; each has a file in `fuzz/fuzz_targets/` and a folder in `fuzz/seeds/`.
 fn targets() -> Vec<Target> {
-    TARGETS.into_iter().chain([("protobuf", protobuf::tests::claims::protobuf as fn(&[u8]))]).collect()
+    let others: [Target; 2] =
+        [("protobuf", protobuf::tests::claims::protobuf), ("cloudevents", cloudevents::tests::claims::cloudevents)];
+    TARGETS.into_iter().chain(others).collect()
 }
 
 #[test]

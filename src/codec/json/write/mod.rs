@@ -112,6 +112,11 @@ pub fn write_result(
     writer.write(out, head.id, head.parameters, rows);
 }
 
+/// Appends a string.
+pub(in crate::codec) fn string(out: &mut Vec<u8>, string: &str) {
+    text::string(out, string);
+}
+
 /// Elements as the text of an array.
 pub(in crate::codec) fn list_text(elements: &Elements) -> String {
     let mut out = b"[".to_vec();
