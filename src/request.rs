@@ -10,8 +10,10 @@ use crate::{
     error::RequestError,
     tensor::{Column, Columns, Name},
 };
+use event::Event;
 
 pub mod allowed;
+pub mod event;
 
 /// The name of a column that its request did not name (row form of bare arrays, numbers or strings): the pipeline knows the
 /// one name that it can have.
@@ -64,6 +66,8 @@ pub enum Form {
     Rows,
     /// Named tensors, the data of those outputs that [`Options::is_binary`] names as bytes behind the JSON.
     Binary,
+    /// Named tensors in protobuf, the data of all of them as bytes.
+    Protobuf,
 }
 
 /// An output that a request asks for.
@@ -84,6 +88,10 @@ pub struct Options {
     pub binary: bool,
     /// The request's parameters as it wrote them (a JSON object), for the answer.
     pub parameters: Option<Box<str>>,
+    /// The same of a request in protobuf: the fields as it wrote them, tags and all.
+    pub parameter_fields: Option<Box<[u8]>>,
+    /// The CloudEvent that the request came in; its answer is one, too.
+    pub event: Option<Arc<Event>>,
 }
 
 impl Options {

@@ -11,6 +11,8 @@ mod beginning;
 mod binary;
 #[path = "journey/bucket.rs"]
 mod bucket;
+#[path = "journey/cloudevents.rs"]
+mod cloudevents;
 #[path = "journey/crash.rs"]
 mod crash;
 #[path = "journey/disk_cache.rs"]
@@ -33,6 +35,9 @@ mod live;
 mod load;
 #[path = "journey/membership.rs"]
 mod membership;
+#[allow(dead_code, reason = "the codec's own tests use more of it")]
+#[path = "../src/codec/protobuf/tests/messages.rs"]
+mod messages;
 #[path = "journey/metrics.rs"]
 mod metrics;
 #[path = "journey/models.rs"]
@@ -49,6 +54,8 @@ mod pipelines;
 mod places;
 #[path = "journey/poison.rs"]
 mod poison;
+#[path = "journey/protobuf.rs"]
+mod protobuf;
 #[path = "journey/publishing.rs"]
 mod publishing;
 #[allow(dead_code, reason = "the chaos harness, whose it is, uses more of it")]

@@ -30,6 +30,7 @@ pub fn intakes(pipelines: &[PipelineConfig], requests: &[String]) -> anyhow::Res
             format: match pipeline.input.codec {
                 Codec::Json => Format::Json,
                 Codec::Raw => Format::Raw,
+                Codec::Protobuf => Format::Protobuf,
             },
             routing: routing(index, pipeline)?,
             timeout: Some(pipeline.timeout.into()),

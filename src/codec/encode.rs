@@ -6,7 +6,9 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    Refused, json,
+    Refused,
+    cloudevents::{Outcome, Reply},
+    json,
     results::{Results, Written},
 };
 use crate::{
@@ -15,7 +17,10 @@ use crate::{
         replies::{Replies, Standing},
     },
     error::{ErrorCode, RequestError},
-    request::{Group, Ids, Request, RequestId},
+    request::{
+        Group, Ids, Request, RequestId,
+        event::{Event, Mode},
+    },
     tensor::Name,
 };
 
@@ -47,7 +52,7 @@ pub struct Outlet {
 }
 
 /// Who waits for an answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// Index of the message in the chunk.
     pub message: usize,
@@ -55,17 +60,21 @@ pub struct Caller {
     pub id: RequestId,
     /// Whether its record has any headers.
     pub has_headers: bool,
+    /// The CloudEvent that the request came in.
+    pub event: Option<Arc<Event>>,
 }
 
 impl From<&Request> for Caller {
     fn from(request: &Request) -> Self {
-        Self { message: request.message, id: request.id, has_headers: request.has_headers }
+        let event = request.options.as_ref().and_then(|options| options.event.clone());
+        Self { message: request.message, id: request.id, has_headers: request.has_headers, event }
     }
 }
 
 impl From<&Refused> for Caller {
     fn from(refused: &Refused) -> Self {
-        Self { message: refused.message, id: refused.id, has_headers: refused.has_headers }
+        let Refused { message, id, has_headers, ref event, .. } = *refused;
+        Self { message, id, has_headers, event: event.clone() }
     }
 }
 
@@ -77,6 +86,8 @@ pub struct Model<'a> {
     pub digest: &'a str,
 }
 
+/// The status of a result.
+const OK: &str = "OK";
 /// Stands among the statuses for headers that state none.
 const NO_STATUS: &str = "";
 
@@ -91,6 +102,8 @@ pub struct Encoder<'a> {
     answers: Answers,
     /// Our headers by what they state of the status and of the body: index in the answers' sets.
     prepared: Vec<(&'static str, Written, usize)>,
+    /// Which headers of a request that is a CloudEvent stand in its answer; made when it is needed.
+    copied_of_events: Option<Arc<CopyRule>>,
 }
 
 impl<'a> Encoder<'a> {
@@ -102,7 +115,17 @@ impl<'a> Encoder<'a> {
         ids: &'a Ids,
         outlet: &'a Outlet,
     ) -> Self {
-        Self { chunk, topics, ids, outlet, replies: None, model: None, answers, prepared: Vec::new() }
+        Self {
+            chunk,
+            topics,
+            ids,
+            outlet,
+            replies: None,
+            model: None,
+            answers,
+            prepared: Vec::new(),
+            copied_of_events: None,
+        }
     }
 
     /// With answers that go where their requests want them.
@@ -142,15 +165,7 @@ impl<'a> Encoder<'a> {
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
         let written = results.write(&mut self.answers.buffer, id, request);
-        let value = start..self.answers.buffer.len();
-        let wants_headers = match self.outlet.headers {
-            HeaderPolicy::Auto => request.has_headers,
-            HeaderPolicy::Always => true,
-            HeaderPolicy::Never => false,
-        };
-        let headers = wants_headers.then(|| self.headers("OK", written, request.into()));
-        let headers = headers.or_else(|| self.indispensable(written, request.message));
-        self.push(request.message, key, value, headers);
+        self.close(&request.into(), OK, key, start, written);
     }
 
     /// Answers a message that is not run, and keeps it as a dead letter where that is asked for.
@@ -167,10 +182,37 @@ impl<'a> Encoder<'a> {
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
         json::write_error(&mut self.answers.buffer, id, error);
+        self.close(&caller, error.code().as_str(), key, start, Written::Json);
+    }
+
+    /// Makes a record of the answer whose body begins at `start`; if its request came in a CloudEvent, it becomes one.
+    fn close(&mut self, caller: &Caller, status: &'static str, key: Range<usize>, start: usize, written: Written) {
+        let outcome = if status == OK { Outcome::Response } else { Outcome::Error };
+        let (id, pipeline) = (self.ids.text(caller.id), &*self.outlet.pipeline);
+        let reply = caller.event.as_deref().map(|event| (event.mode, Reply::new(event, id, pipeline, outcome)));
+        let wants_headers = match self.outlet.headers {
+            HeaderPolicy::Auto => caller.has_headers || outcome == Outcome::Error,
+            HeaderPolicy::Always => true,
+            HeaderPolicy::Never => false,
+        };
+        let (written, attributes) = match reply {
+            Some((Mode::Structured, reply)) => {
+                let (content, written) = written.in_event();
+                reply.enclose(&mut self.answers.buffer, start, content);
+                (written, None)
+            }
+            Some((Mode::Binary, reply)) => (written, Some(reply.headers())),
+            None => (written, None),
+        };
+        let headers = match attributes {
+            Some(attributes) => {
+                let status = if wants_headers { status } else { NO_STATUS };
+                Some(self.event_headers(attributes, status, written, caller))
+            }
+            None if wants_headers => Some(self.headers(status, written, caller)),
+            None => self.indispensable(written, caller.message),
+        };
         let value = start..self.answers.buffer.len();
-        let wants_headers = self.outlet.headers != HeaderPolicy::Never;
-        let headers = wants_headers.then(|| self.headers(error.code().as_str(), Written::Json, caller));
-        let headers = headers.or_else(|| self.indispensable(Written::Json, caller.message));
         self.push(caller.message, key, value, headers);
     }
 
@@ -187,13 +229,34 @@ impl<'a> Encoder<'a> {
     }
 
     /// The headers of an answer with this status and such a body.
-    fn headers(&mut self, status: &'static str, written: Written, caller: Caller) -> AnswerHeaders {
-        let copied = match caller.has_headers {
+    fn headers(&mut self, status: &'static str, written: Written, caller: &Caller) -> AnswerHeaders {
+        AnswerHeaders { copied: self.copied(caller), set: self.prepared(status, written) }
+    }
+
+    /// The headers of an answer that is a CloudEvent in binary mode: no two have the same.
+    fn event_headers(
+        &mut self,
+        attributes: OwnHeaders,
+        status: &'static str,
+        written: Written,
+        caller: &Caller,
+    ) -> AnswerHeaders {
+        let mut own = attributes;
+        own.extend(self.own(status, written));
+        own.extend((status == NO_STATUS && written == Written::Json).then(|| written.headers()).into_iter().flatten());
+        let rule =
+            self.copied_of_events.get_or_insert_with(|| Arc::new(self.outlet.copied.of_events(status == NO_STATUS)));
+        self.answers.headers.push(HeaderSet { own, copied: Arc::clone(rule) });
+        AnswerHeaders { copied: self.copied(caller), set: self.answers.headers.len() - 1 }
+    }
+
+    /// Which headers of its request an answer has that has any.
+    fn copied(&self, caller: &Caller) -> Copied {
+        match caller.has_headers {
             true => Copied::Answer,
             false if self.needs_correlation_id(caller.message) => Copied::CorrelationId,
             false => Copied::None,
-        };
-        AnswerHeaders { copied, set: self.prepared(status, written) }
+        }
     }
 
     /// What an answer has where answers have no headers: a reply without its correlation id would be of no use, and a body
@@ -216,6 +279,12 @@ impl<'a> Encoder<'a> {
         if let Some((.., set)) = self.prepared.iter().rev().find(alike) {
             return *set;
         }
+        let set = self.headers_in_common(self.own(status, written));
+        self.prepared.push((status, written, set));
+        set
+    }
+
+    fn own(&self, status: &'static str, written: Written) -> OwnHeaders {
         let mut own = OwnHeaders::new();
         if status != NO_STATUS || written != Written::Json {
             own = written.headers();
@@ -227,9 +296,7 @@ impl<'a> Encoder<'a> {
             let said = [("model-name", name), ("model-version", version), ("model-digest", digest)];
             own.extend(said.map(|(header, value)| (header, value.as_bytes().to_vec())));
         }
-        let set = self.headers_in_common(own);
-        self.prepared.push((status, written, set));
-        set
+        own
     }
 
     fn headers_in_common(&mut self, own: OwnHeaders) -> usize {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::asked::Headers;
+use super::{asked::Headers, cloudevents::Attributes};
 use crate::{
     broker::{Chunk, CopyRule, Message},
     error::{ErrorCode, RequestError},
@@ -65,6 +65,8 @@ pub struct Envelope<'a> {
     pub reply_topic: Option<&'a str>,
     pub reply_partition: Option<&'a [u8]>,
     pub has_correlation_id: bool,
+    /// The attributes of a CloudEvent in binary mode.
+    pub event: Attributes<'a>,
     /// Whether the record has any headers at all.
     pub has_headers: bool,
     /// All of them, for those that only some pipelines ask for.
@@ -95,6 +97,9 @@ impl<'a> Envelope<'a> {
             let why = format!("header `{}` {why}", String::from_utf8_lossy(name));
             Err(RequestError::new(ErrorCode::InvalidRequest, why))
         };
+        if let Err(why) = self.event.take(name, value) {
+            return invalid(why);
+        }
         let slot = if name.eq_ignore_ascii_case(b"content-type") {
             &mut self.content_type
         } else if is(&names.model) {

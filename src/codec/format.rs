@@ -6,12 +6,17 @@
 //! | `application/json` | none | [`Format::Json`] |
 //! | none, `application/json`, `application/octet-stream` | there | [`Format::Binary`] |
 //! | `image/*`, `text/plain`, `application/octet-stream` | none, or 0 | [`Format::Raw`] |
+//! | `application/x-protobuf`, `application/protobuf` | none | [`Format::Protobuf`] |
+//! | `application/cloudevents+json` | any | [`Format::Event`], and then that of its data |
 //!
 //! A new format is a variant here, a file or folder beside this one with a `decode(body, draft)`, and its rows of the
 //! table. If its answers look like none before, [`crate::request::Form`] gets a variant, too, and `results` its writer.
 
-use super::{Draft, Envelope, binary, envelope::HEADER_LENGTH, json, raw};
+use super::{Draft, Envelope, binary, cloudevents, envelope::HEADER_LENGTH, json, protobuf, raw};
 use crate::error::{ErrorCode, RequestError};
+
+/// The content-type of answers in protobuf.
+pub const PROTOBUF: &str = "application/x-protobuf";
 
 /// The wire formats of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +30,10 @@ pub enum Format {
     },
     /// The body is the pipeline's one input.
     Raw,
+    /// Open Inference Protocol v2 as protobuf.
+    Protobuf,
+    /// A CloudEvent in structured mode, whose data are in another format.
+    Event,
 }
 
 impl Format {
@@ -41,7 +50,9 @@ impl Format {
         let is = |name: &str| essence.eq_ignore_ascii_case(name);
         let is_octets = is("application/octet-stream");
         match envelope.header_length {
+            _ if is(cloudevents::STRUCTURED) => Ok(Self::Event),
             None if is("application/json") => Ok(Self::Json),
+            None if is(PROTOBUF) || is("application/protobuf") => Ok(Self::Protobuf),
             // No JSON at all is Triton's raw binary request.
             None | Some(0) if is_octets || is("text/plain") || is_image(essence) => Ok(Self::Raw),
             Some(header) if is("application/json") || is_octets => Ok(Self::Binary { header }),
@@ -61,21 +72,26 @@ impl Format {
             Self::Json => json::decode(body, draft),
             Self::Binary { header } => binary::decode(body, header, draft),
             Self::Raw => raw::decode(body, draft),
+            Self::Protobuf => protobuf::decode(body, draft),
+            Self::Event => cloudevents::decode(body, draft),
         }
     }
 
     /// The id of a body that cannot be decoded, as far as it can be found.
     pub fn find_id(self, body: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
         match self {
-            Self::Json => json::find_id(body),
-            Self::Binary { header } => json::find_id(&body[..header.min(body.len())]),
+            // Both begin with JSON, and whatever is wrong with where it ends does not matter.
+            Self::Json | Self::Binary { .. } => json::find_id(body),
             Self::Raw => None,
+            Self::Protobuf => protobuf::find_id(body).map(Into::into),
+            // Whose it is depends on its data: see `cloudevents::find_id`.
+            Self::Event => None,
         }
     }
 }
 
 /// The content-types that are known, for a sentence.
-const KNOWN: &str = "application/json, application/octet-stream, image/… or text/plain";
+const KNOWN: &str = "application/json, application/octet-stream, application/x-protobuf, application/cloudevents+json, image/… or text/plain";
 
 fn is_image(essence: &str) -> bool {
     essence.split_once('/').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("image"))
@@ -107,6 +123,9 @@ mod tests {
             (Some("application/octet-stream"), Some(0), Format::Raw),
             (Some("Image/JPEG"), None, Format::Raw),
             (Some("text/plain;charset=utf-8"), None, Format::Raw),
+            (Some("application/cloudevents+json; charset=utf-8"), Some(10), Format::Event),
+            (Some("application/x-protobuf"), None, Format::Protobuf),
+            (Some("application/protobuf; proto=inference.ModelInferRequest"), None, Format::Protobuf),
         ] {
             assert_eq!(format(content_type, header_length), Ok(expected), "{content_type:?} {header_length:?}");
         }

@@ -15,7 +15,10 @@ use std::{
 use crate::{
     broker::{Chunk, Message, replies::Replies},
     error::{ErrorCode, RequestError},
-    request::{Form, Group, Ids, Options, Request, RequestId, Route},
+    request::{
+        Form, Group, Ids, Options, Request, RequestId, Route,
+        event::{Event, Mode},
+    },
     tensor::Name,
 };
 
@@ -28,6 +31,7 @@ pub use reply::ReplyRules;
 mod asked;
 mod binary;
 pub mod client;
+mod cloudevents;
 pub mod encode;
 pub mod envelope;
 pub mod event;
@@ -37,6 +41,7 @@ pub mod json;
 pub mod labels;
 pub mod manifest;
 pub mod notification;
+mod protobuf;
 mod raw;
 mod reply;
 mod results;
@@ -96,6 +101,8 @@ pub struct Refused {
     pub error: RequestError,
     /// Whether it also goes to the dead-letter topic.
     pub is_letter: bool,
+    /// The CloudEvent that it came in; its answer is one, too.
+    pub event: Option<Arc<Event>>,
 }
 
 impl Refused {
@@ -104,10 +111,11 @@ impl Refused {
     /// # Panics
     /// If it has not failed.
     pub fn from_request(request: Request, pipeline: usize) -> Self {
-        let Request { message, id, has_headers, failure, .. } = request;
+        let Request { message, id, has_headers, failure, options, .. } = request;
         let error = failure.expect("the caller says that it has failed");
         let is_letter = error.code() == ErrorCode::InvalidRequest;
-        Self { message, pipeline, id, has_headers, error, is_letter }
+        let event = options.and_then(|options| options.event.clone());
+        Self { message, pipeline, id, has_headers, error, is_letter, event }
     }
 }
 
@@ -149,6 +157,8 @@ pub struct Draft<'a> {
     pub ids: &'a mut Ids,
     /// The groups of the chunk.
     pub groups: &'a mut Groups,
+    /// The CloudEvent that the request came in.
+    pub event: Option<Arc<Event>>,
 }
 
 impl<'a> Draft<'a> {
@@ -164,20 +174,32 @@ impl<'a> Draft<'a> {
         let (topic, intake) = &intakes.topics[message.topic];
         let intake = &intakes.intakes[*intake];
         let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
-        (Self { intake, envelope, message, index, topic, ids, groups }, verdict)
+        let event = envelope.event.event();
+        (Self { intake, envelope, message, index, topic, ids, groups, event }, verdict)
     }
 
     /// Keeps the body's id if it has one, else makes one.
     pub fn id(&mut self, body: Option<&str>) -> RequestId {
         match body {
             Some(id) if !id.is_empty() => self.ids.push(id),
-            _ => self.envelope.fallback_id(self.ids, &self.message, self.topic),
+            _ => match &self.event {
+                Some(event) if !event.id.is_empty() => self.ids.push(&event.id),
+                _ => self.envelope.fallback_id(self.ids, &self.message, self.topic),
+            },
         }
+    }
+
+    /// Whether the way of a request depends on its parameters.
+    pub fn reads_parameters(&self) -> bool {
+        matches!(&self.intake.routing, Routing::Chosen(choice) if choice.reads_parameters())
     }
 
     /// The request as it goes into its group; [`Rows::commit`] says which rows are its own. `form` is the one in which it
     /// came.
-    pub fn request(&self, id: RequestId, form: Form, options: Option<Options>) -> Request {
+    pub fn request(&self, id: RequestId, form: Form, mut options: Option<Options>) -> Request {
+        if let Some(event) = &self.event {
+            options.get_or_insert_default().event = Some(Arc::clone(event));
+        }
         Request {
             message: self.index,
             id,
@@ -238,7 +260,8 @@ fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
             let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
             let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
             let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
-            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error, is_letter: false });
+            let event = envelope.event.event();
+            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error, is_letter: false, event });
         }
     }
     decoded
@@ -261,11 +284,20 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
 fn refuse(draft: &mut Draft<'_>, error: RequestError, is_letter: bool) -> Refused {
     // Whatever was wrong, be it a header: an answer with the body's own id finds its caller. What is of no format that we
     // know may be JSON all the same.
-    let format = Format::of(&draft.envelope, draft.intake.format).unwrap_or(Format::Json);
-    let id = draft.message.payload.and_then(|body| format.find_id(body));
+    let body = draft.message.payload;
+    draft.event = draft.event.take().or_else(|| cloudevents::find(&draft.envelope, body));
+    let id = match &draft.event {
+        Some(event) if event.mode == Mode::Structured => {
+            body.and_then(|body| cloudevents::find_id(&draft.envelope, body)).map(Into::into)
+        }
+        _ => {
+            let format = Format::of(&draft.envelope, draft.intake.format).unwrap_or(Format::Json);
+            body.and_then(|body| format.find_id(body))
+        }
+    };
     let id = draft.id(id.as_deref());
     let (pipeline, has_headers) = (draft.intake.pipeline, draft.envelope.has_headers);
-    Refused { message: draft.index, pipeline, id, has_headers, error, is_letter }
+    Refused { message: draft.index, pipeline, id, has_headers, error, is_letter, event: draft.event.clone() }
 }
 
 /// Refuses every message of a chunk, which becomes a dead letter; of a body, nothing is looked for but its id.
@@ -290,7 +322,14 @@ fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {
         Some(_) => return Err(invalid("the record's value is empty")),
         None => return Err(invalid("the record is a tombstone: it has no value")),
     };
-    format.decode(body, draft)
+    if draft.event.is_some() && format != Format::Event {
+        draft.envelope.event.check()?;
+    }
+    match format.decode(body, draft) {
+        // Some senders state the content-type of the data, or none, for an event in structured mode.
+        Err(_) if draft.event.is_none() && json::is_event(body) => cloudevents::decode(body, draft),
+        outcome => outcome,
+    }
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Lot {
         let mut encoder = self.origin.encoder(answers, told.pipeline);
         let mut lost = 0;
         for (caller, error) in unheard {
-            let mut caller = *caller;
+            let mut caller = caller.clone();
             let is_reply = topics[&caller.message] != pipeline.outlet.results;
             if let (true, Standing::Refused(why)) = (is_reply, self.origin.replies.standing(caller.message)) {
                 told.give_back(&mut encoder, caller, error.as_ref(), &why);

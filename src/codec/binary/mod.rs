@@ -12,7 +12,7 @@ use crate::error::{ErrorCode, RequestError};
 
 pub(super) use behind::Behind;
 pub(super) use read::{Misfit, append};
-pub(super) use write::{Writer, size};
+pub(super) use write::{Writer, put, size};
 
 mod behind;
 mod read;

@@ -103,7 +103,7 @@ fn no_datatype_minds_its_alignment() {
             assert!(decoded.refused.is_empty(), "{datatype} behind {before}: {:?}", decoded.refused);
             let x = decoded.groups[0].columns.find("x").unwrap();
             let mut written = Vec::new();
-            super::write::elements(&mut written, x.tensor.elements(), 0..3);
+            super::write::put(&mut written, x.tensor.elements(), 0..3);
             assert_eq!(written, behind[before.into()..], "{datatype} behind {before}");
         }
     }
@@ -281,12 +281,12 @@ proptest! {
             prop_assert_eq!(wrong, Err(Misfit::Size { expected: Some((count + 1) * width), found: count * width }));
         }
         let mut written = Vec::new();
-        super::write::elements(&mut written, &elements, 0..elements.len());
+        super::write::put(&mut written, &elements, 0..elements.len());
         prop_assert_eq!(written.len(), size(&elements, 0..elements.len()));
         let mut read = Elements::empty(datatype);
         append(&mut read, elements.len(), &written).unwrap();
         let mut again = Vec::new();
-        super::write::elements(&mut again, &read, 0..read.len());
+        super::write::put(&mut again, &read, 0..read.len());
         prop_assert_eq!((read.len(), again), (elements.len(), written));
     }
 }

@@ -36,7 +36,7 @@ impl<'a> Writer<'a> {
         let header = out.len() - start;
         for tensor in &self.binary {
             let rows = rows.clone().unwrap_or(0..tensor.rows());
-            elements(out, tensor.elements(), tensor.range_of(&rows));
+            put(out, tensor.elements(), tensor.range_of(&rows));
         }
         header
     }
@@ -50,7 +50,7 @@ pub fn size(elements: &Elements, range: Range<usize>) -> usize {
 }
 
 /// Appends `range` of some elements.
-pub(super) fn elements(out: &mut Vec<u8>, elements: &Elements, range: Range<usize>) {
+pub fn put(out: &mut Vec<u8>, elements: &Elements, range: Range<usize>) {
     macro_rules! numbers {
         ($($kind:ident),*) => {
             match elements {

@@ -172,7 +172,7 @@ pub(super) fn outputs(scanner: &mut Scanner<'_>) -> Result<Option<Vec<AskedOutpu
 }
 
 /// A name that stands there more than once. Sorts: a body of several MB may hold very many.
-pub(super) fn twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(in crate::codec) fn twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])

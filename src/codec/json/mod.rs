@@ -15,15 +15,20 @@ use crate::{
     request::{Form, Route, UNNAMED},
 };
 use body::Body;
+pub(super) use body::twice;
+pub(super) use event::{EventData, EventText, is_event, read_event};
+pub(super) use fault::{Clip, shape_text};
 use fault::{Fault, error, refused};
 pub use golden::{GoldenSample, Tolerance, golden_samples};
 pub use id::find as find_id;
 pub(super) use parameter::find as find_parameter;
 pub use write::{AnswerHead, Writer, write_error, write_result};
+pub(super) use write::{list_text, string};
 
 mod array;
 mod body;
 mod element;
+mod event;
 mod explain;
 mod fast;
 mod fault;

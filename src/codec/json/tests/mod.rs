@@ -83,8 +83,16 @@ fn run_with<B: AsRef<[u8]>>(intake: &Intake, bodies: &[B], path: Path) -> Outcom
     for (index, body) in bodies.iter().enumerate() {
         let message = Message { topic: 0, partition: 0, offset: index as i64, timestamp: 0, key: None, payload: None };
         let ids = &mut outcome.ids;
-        let mut draft =
-            Draft { intake, envelope: Envelope::default(), message, index, topic: "t", ids, groups: &mut groups };
+        let mut draft = Draft {
+            intake,
+            envelope: Envelope::default(),
+            message,
+            index,
+            topic: "t",
+            ids,
+            groups: &mut groups,
+            event: None,
+        };
         if let Err(error) = run_one(body.as_ref(), &mut draft, path) {
             let id = find_id(body.as_ref()).map(Cow::into_owned);
             outcome.refused.push((index, id, error));

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::{
     error::RequestError,
     request::Form,
-    tensor::{Column, Tensor},
+    tensor::{Column, Elements, Tensor},
 };
 
 mod elements;
@@ -76,7 +76,7 @@ impl<'a> Writer<'a> {
         text::string(&mut start, version);
         start.extend_from_slice(b",\"id\":");
         let outputs = match form {
-            Form::Tensors | Form::Binary => tensors::outputs(outputs),
+            Form::Tensors | Form::Binary | Form::Protobuf => tensors::outputs(outputs),
             Form::Rows => outputs.into_iter().map(|(column, _)| predictions::output(column)).collect(),
         };
         Self { form, start, outputs }
@@ -94,7 +94,7 @@ impl<'a> Writer<'a> {
             out.extend_from_slice(parameters.as_bytes());
         }
         match self.form {
-            Form::Tensors | Form::Binary => tensors::write(out, &self.outputs, rows),
+            Form::Tensors | Form::Binary | Form::Protobuf => tensors::write(out, &self.outputs, rows),
             Form::Rows => predictions::write(out, &self.outputs, rows),
         }
     }
@@ -110,6 +110,19 @@ pub fn write_result(
 ) {
     let writer = Writer::new(head.model, head.version, columns.iter().copied(), form);
     writer.write(out, head.id, head.parameters, rows);
+}
+
+/// Appends a string.
+pub(in crate::codec) fn string(out: &mut Vec<u8>, string: &str) {
+    text::string(out, string);
+}
+
+/// Elements as the text of an array.
+pub(in crate::codec) fn list_text(elements: &Elements) -> String {
+    let mut out = b"[".to_vec();
+    elements::list(&mut out, elements, 0..elements.len());
+    out.push(b']');
+    String::from_utf8(out).expect("answers are UTF-8")
 }
 
 /// Appends the answer to a request that failed: `{"id": …, "error": {"code": …, "message": …}}`.
