@@ -150,7 +150,8 @@ fn input(scanner: &mut Scanner<'_>, behind: &mut Behind<'_>, rows: &mut Rows<'_>
     loop {
         if scanner.take_name("name") {
             taken(name.is_none() && scanner.take(b':'))?;
-            name = Some(scanner.plain()?);
+            // No input is called nothing; the unnamed column of rows is.
+            name = Some(scanner.plain().filter(|name| !name.is_empty())?);
         } else if scanner.take_name("shape") {
             taken(shape.is_none() && scanner.take(b':'))?;
             shape = Some(Axes::read(scanner)?);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     broker::{
-        Answers, Chunk, CopyRule, Placement,
+        Answers, Chunk, Placement,
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{

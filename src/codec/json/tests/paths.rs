@@ -115,3 +115,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_input_passes_for_the_unnamed_column_of_rows() {
+    let bodies: Vec<Vec<u8>> = [
+        r#"{"id":"a","instances":[1.5]}"#,
+        r#"{"id":"b","instances":[2.5]}"#,
+        r#"{"id":"c","inputs":[{"name":"","shape":[1,1],"datatype":"FP64","data":[3.5]}]}"#,
+        r#"{"id":"d","instances":[{"":4.5}]}"#,
+    ]
+    .map(|body| body.as_bytes().to_vec())
+    .to_vec();
+    for path in [Path::Both, Path::Complete] {
+        let refused: Vec<_> = run(&bodies, path).refused.iter().map(|(message, ..)| *message).collect();
+        assert_eq!(refused, [2, 3]);
+    }
+}
