@@ -36,7 +36,7 @@ LENGTH = "inference-header-content-length"
 
 def bodies(mode):
     """Name, content-type, data, and the length of the JSON that they begin with."""
-    tensor = {"name": "input", "shape": [1, 4], "datatype": "FP32"}
+    tensor = {"name": "X", "shape": [1, 4], "datatype": "FP32"}
     yield "tensors", "application/json", {"inputs": [tensor | {"data": FLOWER}]}, None
     yield "rows", "application/json", {"id": f"own-{mode}-{MAJOR}", "instances": [FLOWER]}, None
     head = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": 16}}],

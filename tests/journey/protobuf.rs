@@ -144,10 +144,10 @@ fn what_a_grpc_client_would_send_is_answered_as_python_answers_it() {
 #[test]
 fn a_pipeline_may_expect_protobuf_and_what_is_wrong_is_answered_in_json() {
     let Some(rig) = Rig::new("wire") else { return };
-    rig.model("iris", 1, "models/iris/1");
+    let golden = Golden::all().into_iter().find(|golden| golden.model == "iris").unwrap();
+    rig.model("iris", 1, &format!("tests/data/{}", golden.place));
     let steps = json!([{"predict": {"model": "iris"}}]);
     let lane = rig.lane_with("iris", steps, 2, |pipeline| pipeline["input"]["codec"] = json!("protobuf"));
-    let golden = Golden::all().into_iter().find(|golden| golden.model == "iris").unwrap();
     let whole = || golden.body.clone();
     let cut = golden.body[..golden.body.len() - 1].to_vec();
     let mut worker = rig.worker();

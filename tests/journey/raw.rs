@@ -53,7 +53,7 @@ fn a_text_is_answered_as_the_same_text_in_json_is() {
 fn bytes_reach_the_model_as_they_are_and_what_cannot_take_them_says_what_to_send() {
     let Some(rig) = Rig::new("bytes") else { return };
     for (model, place) in [
-        ("echo", "tests/data/fixtures/identity_bytes/1"),
+        ("echo", "tests/data/fixtures/one_text/1"),
         ("iris", "models/iris/1"),
         ("many", "tests/data/fixtures/many_inputs_and_outputs/1"),
     ] {
@@ -74,7 +74,10 @@ fn bytes_reach_the_model_as_they_are_and_what_cannot_take_them_says_what_to_send
     ]);
     worker.stop();
     lane.assert_nothing_more();
-    let data = |id: &str| json(&answers[id])["outputs"][0]["data"].clone();
+    let data = |id: &str| {
+        assert_eq!(answers[id].status(), "OK", "{}", answers[id].text());
+        json(&answers[id])["outputs"][0]["data"].clone()
+    };
     assert_eq!((data("text"), data("octets"), data("triton")), (json!(["Grüße"]), json!(["bytes"]), json!(["raw"])));
     let error = |id: &str| -> (Value, String) {
         let error = json(&answers[id])["error"].clone();
