@@ -40,10 +40,10 @@ fn a_text_is_answered_as_the_same_text_in_json_is() {
     worker.stop();
     lane.assert_nothing_more();
     let outputs = |id: &str| json(&answers[id])["outputs"].clone();
-    for index in 0..texts.len() {
+    for (index, text) in texts.iter().enumerate() {
         let (raw, json) = (outputs(&format!("raw-{index}")), outputs(&format!("json-{index}")));
         assert!(raw.is_array(), "{raw}");
-        assert_outputs(texts[index], &raw, &json);
+        assert_outputs(text, &raw, &json);
     }
     assert_outputs("bare", &json(&bare_answers["bare"])["outputs"], &json(&bare_answers["named"])["outputs"]);
     assert!(bare_answers["bare"].headers.is_empty(), "a bare request gets a bare answer");

@@ -159,15 +159,24 @@ fn values(elements: &mut Elements, start: usize, field: &Field<'_>) -> Result<()
         Elements::Uint16(vector) => narrow!(vector, u32),
         Elements::Uint32(vector) => whole!(vector, u32),
         Elements::Uint64(vector) => whole!(vector, u64),
-        Elements::Fp32(vector) => match field.value {
-            Value::Fixed32(bytes) => Ok(vector.push(f32::from_le_bytes(bytes))),
-            _ => Ok(vector.extend(packed(field)?.iter().map(|bytes| f32::from_le_bytes(*bytes)))),
-        },
-        Elements::Fp64(vector) => match field.value {
-            Value::Fixed64(bytes) => Ok(vector.push(f64::from_le_bytes(bytes))),
-            _ => Ok(vector.extend(packed(field)?.iter().map(|bytes| f64::from_le_bytes(*bytes)))),
-        },
-        Elements::Bytes(strings) => Ok(strings.push(field.part()?.bytes())),
+        Elements::Fp32(vector) => {
+            match field.value {
+                Value::Fixed32(bytes) => vector.push(f32::from_le_bytes(bytes)),
+                _ => vector.extend(packed(field)?.iter().map(|bytes| f32::from_le_bytes(*bytes))),
+            }
+            Ok(())
+        }
+        Elements::Fp64(vector) => {
+            match field.value {
+                Value::Fixed64(bytes) => vector.push(f64::from_le_bytes(bytes)),
+                _ => vector.extend(packed(field)?.iter().map(|bytes| f64::from_le_bytes(*bytes))),
+            }
+            Ok(())
+        }
+        Elements::Bytes(strings) => {
+            strings.push(field.part()?.bytes());
+            Ok(())
+        }
         Elements::Fp16(_) => unreachable!("no field holds them"),
     }
 }

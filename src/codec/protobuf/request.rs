@@ -190,7 +190,10 @@ pub fn find_id(body: &[u8]) -> Option<&str> {
 /// Appends the axes of one field, packed or alone; the inner error is one below 0.
 fn axes(axes: &mut Vec<usize>, field: &Field<'_>) -> Result<Result<(), i64>, Broken> {
     let mut push = |number: u64| match usize::try_from(number as i64) {
-        Ok(axis) => Ok(axes.push(axis)),
+        Ok(axis) => {
+            axes.push(axis);
+            Ok(())
+        }
         Err(_) => Err(number as i64),
     };
     match field.value {

@@ -130,8 +130,9 @@ fn outcomes(decoded: &Decoded, messages: usize) -> Vec<Outcome> {
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = text.trim_end_matches('=');
+    // Padding may be missing, also in part.
     let padding = text.len() - digits.len();
-    if digits.len() % 4 == 1 || padding > 2 || (padding > 0 && text.len() % 4 != 0) {
+    if digits.len() % 4 == 1 || padding > digits.len().next_multiple_of(4) - digits.len() {
         return None;
     }
     let mut bits = Vec::new();
@@ -139,6 +140,10 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
         let value = DIGITS.find(digit)?;
         bits.extend((0..6).rev().map(|bit| value >> bit & 1));
     }
+    let (whole, rest) = bits.split_at(bits.len() / 8 * 8);
+    if rest.contains(&1) {
+        return None;
+    }
     let byte = |eight: &[usize]| eight.iter().fold(0, |byte, bit| byte << 1 | *bit as u8);
-    Some(bits.chunks_exact(8).map(byte).collect())
+    Some(whole.chunks_exact(8).map(byte).collect())
 }
