@@ -30,7 +30,7 @@ bench: build ## what a request costs, measured
 	scripts/bench.sh $(ARGS)
 
 # Each bench of a piece handles 1,000 rows, messages or chunks at a time; the table's µs are then ns for each.
-pieces := tensor json codec offsets batcher journal steps onnx
+pieces := tensor json forms codec offsets batcher journal steps onnx
 bench-pieces: setup ## what each piece of the journey costs: a median of N µs is N ns a row or request
 	@echo 'Benches of single pieces, 1,000 rows or requests at a time: a median of N µs is N ns for each (onnx: rows as given).'
 	cargo bench --locked $(addprefix --bench ,$(pieces)) -- --max-time 1 $(ARGS)

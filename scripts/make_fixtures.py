@@ -130,6 +130,11 @@ def datatypes():
         values = extremes(datatype)
         save(f"identity_{datatype.lower()}", proto, {"x": values}, {"x": values[:0]}, {"x": values[1:]})
 
+    # What a body that is its one input goes to.
+    node = h.make_node("Identity", ["x"], ["y"])
+    proto = model([node], [tensor("x", "BYTES", ["n", 1])], [tensor("y", "BYTES", ["n", 1])])
+    save("one_text", proto, {"x": np.array([["plain"], [""], ["Käse 🧀"]], dtype=object)})
+
     nodes = [h.make_node("Cast", ["x"], [f"as_{name}"], to=kind) for name, (kind, _) in DATATYPES.items()]
     outputs = [tensor(f"as_{name}", name, ["n", 2]) for name in DATATYPES]
     proto = model(nodes, [tensor("x", "FP32", ["n", 2])], outputs)

@@ -10,8 +10,10 @@ use crate::{
     error::RequestError,
     tensor::{Column, Columns, Name},
 };
+use event::Event;
 
 pub mod allowed;
+pub mod event;
 
 /// The name of a column that its request did not name (row form of bare arrays, numbers or strings): the pipeline knows the
 /// one name that it can have.
@@ -55,22 +57,58 @@ impl Ids {
     }
 }
 
-/// The form in which a request came; its answer takes the same.
+/// The form of an answer: that in which its request came, unless the request asks for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Open Inference Protocol v2: named tensors.
     Tensors,
     /// `instances` in, `predictions` out.
     Rows,
+    /// Named tensors, the data of those outputs that [`Options::is_binary`] names as bytes behind the JSON.
+    Binary,
+    /// Named tensors in protobuf, the data of all of them as bytes.
+    Protobuf,
+}
+
+/// An output that a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedOutput {
+    /// Its name.
+    pub name: Name,
+    /// Whether its data stand as bytes behind the JSON (`binary_data`); `None`: as [`Options::binary`] says.
+    pub binary: Option<bool>,
 }
 
 /// What few requests say: kept apart, so that the others do not pay for it.
 #[derive(Debug, Default)]
 pub struct Options {
     /// The outputs that the request asks for, in its order; all of them if it names none.
-    pub outputs: Option<Vec<Name>>,
+    pub outputs: Option<Vec<AskedOutput>>,
+    /// Whether outputs that say nothing themselves are binary (`binary_data_output`).
+    pub binary: bool,
     /// The request's parameters as it wrote them (a JSON object), for the answer.
     pub parameters: Option<Box<str>>,
+    /// The same of a request in protobuf: the fields as it wrote them, tags and all.
+    pub parameter_fields: Option<Box<[u8]>>,
+    /// The CloudEvent that the request came in; its answer is one, too.
+    pub event: Option<Arc<Event>>,
+}
+
+impl Options {
+    /// Whether the data of an output stand as bytes behind the JSON; `asked` is its entry in [`Self::outputs`], if they are
+    /// named at all.
+    pub fn is_binary(&self, asked: Option<&AskedOutput>) -> bool {
+        asked.and_then(|asked| asked.binary).unwrap_or(self.binary)
+    }
+
+    /// The form of the answer to a request that came as `form`.
+    pub fn form(&self, form: Form) -> Form {
+        let binary = match &self.outputs {
+            Some(outputs) => outputs.iter().any(|output| self.is_binary(Some(output))),
+            None => self.binary,
+        };
+        if binary { Form::Binary } else { form }
+    }
 }
 
 /// One request within its group.
@@ -82,7 +120,7 @@ pub struct Request {
     pub id: RequestId,
     /// Its rows of every column.
     pub rows: Range<usize>,
-    /// How it came and how it is answered.
+    /// How it is answered.
     pub form: Form,
     /// When its time is up: milliseconds since the Unix epoch.
     pub deadline: i64,

@@ -7,8 +7,12 @@
 mod bad_input;
 #[path = "journey/beginning.rs"]
 mod beginning;
+#[path = "journey/binary.rs"]
+mod binary;
 #[path = "journey/bucket.rs"]
 mod bucket;
+#[path = "journey/cloudevents.rs"]
+mod cloudevents;
 #[path = "journey/crash.rs"]
 mod crash;
 #[path = "journey/disk_cache.rs"]
@@ -31,6 +35,9 @@ mod live;
 mod load;
 #[path = "journey/membership.rs"]
 mod membership;
+#[allow(dead_code, reason = "the codec's own tests use more of it")]
+#[path = "../src/codec/protobuf/tests/messages.rs"]
+mod messages;
 #[path = "journey/metrics.rs"]
 mod metrics;
 #[path = "journey/models.rs"]
@@ -47,11 +54,15 @@ mod pipelines;
 mod places;
 #[path = "journey/poison.rs"]
 mod poison;
+#[path = "journey/protobuf.rs"]
+mod protobuf;
 #[path = "journey/publishing.rs"]
 mod publishing;
 #[allow(dead_code, reason = "the chaos harness, whose it is, uses more of it")]
 #[path = "chaos/random.rs"]
 mod random;
+#[path = "journey/raw.rs"]
+mod raw;
 #[path = "journey/registered.rs"]
 mod registered;
 #[path = "journey/replies.rs"]

@@ -4,5 +4,19 @@ use modelmill::{broker, codec, error, request, tensor};
 
 #[path = "../../src/codec/json/tests/claims.rs"]
 pub mod claims;
+#[path = "../../src/codec/json/tests/found.rs"]
+pub mod found;
 #[path = "../../src/codec/json/tests/oracle.rs"]
 pub mod oracle;
+
+/// The claims of CloudEvents.
+#[path = "../../src/codec/cloudevents/tests/claims.rs"]
+pub mod cloudevents;
+
+/// The same of protobuf.
+pub mod protobuf {
+    #[path = "../../../src/codec/protobuf/tests/claims.rs"]
+    pub mod claims;
+    #[path = "../../../src/codec/protobuf/tests/messages.rs"]
+    pub mod messages;
+}

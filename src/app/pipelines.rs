@@ -29,6 +29,8 @@ pub fn intakes(pipelines: &[PipelineConfig], requests: &[String]) -> anyhow::Res
             pipeline: index,
             format: match pipeline.input.codec {
                 Codec::Json => Format::Json,
+                Codec::Raw => Format::Raw,
+                Codec::Protobuf => Format::Protobuf,
             },
             routing: routing(index, pipeline)?,
             timeout: Some(pipeline.timeout.into()),

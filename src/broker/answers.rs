@@ -37,15 +37,32 @@ pub struct AnswerHeaders {
 
 /// Which of a request's headers stand in its answer: all but those that describe the request alone (its content, its budget,
 /// its model, where its answer goes) and those that we write ourselves.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CopyRule {
     /// Names of headers that mean something to us, beside those that nobody can rename.
     configured: Vec<String>,
     /// Names of headers by which a sender knows its answer; they go before all others.
     correlation_id: Vec<String>,
+    events: Events,
+}
+
+/// What a rule says of the attributes of a CloudEvent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Events {
+    /// They stay.
+    #[default]
+    Stay,
+    /// They stand in the answer, but for those that it has itself.
+    Copied,
+    /// The same, and no header but them.
+    Alone,
 }
 
 impl CopyRule {
+    /// The attributes of a CloudEvent that an answer has itself, or that describe the request's data.
+    const OF_EVENTS: [&str; 7] =
+        ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_datacontenttype", "ce_dataschema"];
+
     const NEVER: [&str; 10] = [
         "inference-header-content-length",
         "timeout-ms",
@@ -70,6 +87,12 @@ impl CopyRule {
         Self { correlation_id, ..self }
     }
 
+    /// The same for answers that are CloudEvents, which take over extensions; `alone`: and no other header.
+    #[must_use]
+    pub fn of_events(&self, alone: bool) -> Self {
+        Self { events: if alone { Events::Alone } else { Events::Copied }, ..self.clone() }
+    }
+
     /// Whether a sender knows its answer by a header of this name.
     pub fn correlates(&self, name: &[u8]) -> bool {
         self.correlation_id.iter().any(|id| name.eq_ignore_ascii_case(id.as_bytes()))
@@ -80,6 +103,11 @@ impl CopyRule {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         let starts_with =
             |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
+        let is_extension =
+            self.events != Events::Stay && starts_with("ce_") && !Self::OF_EVENTS.iter().any(|own| is(own));
+        if is_extension || self.events == Events::Alone {
+            return is_extension || self.correlates(name);
+        }
         let stays = starts_with("content-")
             || starts_with("ce_")
             || Self::NEVER.iter().any(|never| is(never))

@@ -5,15 +5,23 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Refused, json};
+use super::{
+    Refused,
+    cloudevents::{Outcome, Reply},
+    json,
+    results::{Results, Written},
+};
 use crate::{
     broker::{
         Answer, AnswerHeaders, Answers, Chunk, Copied, CopyRule, HeaderSet, OwnHeaders, Placement,
         replies::{Replies, Standing},
     },
     error::{ErrorCode, RequestError},
-    request::{Form, Group, Ids, Request, RequestId},
-    tensor::{Column, Name},
+    request::{
+        Group, Ids, Request, RequestId,
+        event::{Event, Mode},
+    },
+    tensor::Name,
 };
 
 /// Which answers have headers. Each header costs about as much as a run of a small model.
@@ -44,7 +52,7 @@ pub struct Outlet {
 }
 
 /// Who waits for an answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// Index of the message in the chunk.
     pub message: usize,
@@ -52,17 +60,21 @@ pub struct Caller {
     pub id: RequestId,
     /// Whether its record has any headers.
     pub has_headers: bool,
+    /// The CloudEvent that the request came in.
+    pub event: Option<Arc<Event>>,
 }
 
 impl From<&Request> for Caller {
     fn from(request: &Request) -> Self {
-        Self { message: request.message, id: request.id, has_headers: request.has_headers }
+        let event = request.options.as_ref().and_then(|options| options.event.clone());
+        Self { message: request.message, id: request.id, has_headers: request.has_headers, event }
     }
 }
 
 impl From<&Refused> for Caller {
     fn from(refused: &Refused) -> Self {
-        Self { message: refused.message, id: refused.id, has_headers: refused.has_headers }
+        let Refused { message, id, has_headers, ref event, .. } = *refused;
+        Self { message, id, has_headers, event: event.clone() }
     }
 }
 
@@ -74,6 +86,8 @@ pub struct Model<'a> {
     pub digest: &'a str,
 }
 
+/// The status of a result.
+const OK: &str = "OK";
 /// Stands among the statuses for headers that state none.
 const NO_STATUS: &str = "";
 
@@ -86,8 +100,10 @@ pub struct Encoder<'a> {
     replies: Option<&'a Replies>,
     model: Option<Model<'a>>,
     answers: Answers,
-    /// Our headers by the status that they state: index in the answers' sets.
-    prepared: Vec<(&'static str, usize)>,
+    /// Our headers by what they state of the status and of the body: index in the answers' sets.
+    prepared: Vec<(&'static str, Written, usize)>,
+    /// Which headers of a request that is a CloudEvent stand in its answer; made when it is needed.
+    copied_of_events: Option<Arc<CopyRule>>,
 }
 
 impl<'a> Encoder<'a> {
@@ -99,7 +115,17 @@ impl<'a> Encoder<'a> {
         ids: &'a Ids,
         outlet: &'a Outlet,
     ) -> Self {
-        Self { chunk, topics, ids, outlet, replies: None, model: None, answers, prepared: Vec::new() }
+        Self {
+            chunk,
+            topics,
+            ids,
+            outlet,
+            replies: None,
+            model: None,
+            answers,
+            prepared: Vec::new(),
+            copied_of_events: None,
+        }
     }
 
     /// With answers that go where their requests want them.
@@ -124,11 +150,11 @@ impl<'a> Encoder<'a> {
         let mut results = self.model.map(|model| Results::new(group, model));
         for request in &group.requests {
             match (&request.failure, results.as_mut()) {
-                (Some(error), _) => self.error(request.into(), error),
+                (Some(error), _) => self.error(&request.into(), error),
                 (None, Some(results)) => self.result(results, request),
                 (None, None) => {
                     let error = RequestError::new(ErrorCode::Internal, "no model ran for this request");
-                    self.error(request.into(), &error);
+                    self.error(&request.into(), &error);
                 }
             }
         }
@@ -138,34 +164,55 @@ impl<'a> Encoder<'a> {
         let id = self.ids.text(request.id);
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
-        results.write(&mut self.answers.buffer, id, request);
-        let value = start..self.answers.buffer.len();
-        let wants_headers = match self.outlet.headers {
-            HeaderPolicy::Auto => request.has_headers,
-            HeaderPolicy::Always => true,
-            HeaderPolicy::Never => false,
-        };
-        let headers = wants_headers.then(|| self.headers("OK", request.into()));
-        self.push(request.message, key, value, headers);
+        let written = results.write(&mut self.answers.buffer, id, request);
+        self.close(&request.into(), OK, key, start, written);
     }
 
     /// Answers a message that is not run, and keeps it as a dead letter where that is asked for.
     pub fn refused(&mut self, refused: &Refused) {
-        self.error(refused.into(), &refused.error);
+        self.error(&refused.into(), &refused.error);
         if refused.is_letter {
             self.dead_letter(refused.message, &refused.error);
         }
     }
 
     /// Answers one request with an error.
-    pub fn error(&mut self, caller: Caller, error: &RequestError) {
+    pub fn error(&mut self, caller: &Caller, error: &RequestError) {
         let id = self.ids.text(caller.id);
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
         json::write_error(&mut self.answers.buffer, id, error);
+        self.close(caller, error.code().as_str(), key, start, Written::Json);
+    }
+
+    /// Makes a record of the answer whose body begins at `start`; if its request came in a CloudEvent, it becomes one.
+    fn close(&mut self, caller: &Caller, status: &'static str, key: Range<usize>, start: usize, written: Written) {
+        let outcome = if status == OK { Outcome::Response } else { Outcome::Error };
+        let (id, pipeline) = (self.ids.text(caller.id), &*self.outlet.pipeline);
+        let reply = caller.event.as_deref().map(|event| (event.mode, Reply::new(event, id, pipeline, outcome)));
+        let wants_headers = match self.outlet.headers {
+            HeaderPolicy::Auto => caller.has_headers || outcome == Outcome::Error,
+            HeaderPolicy::Always => true,
+            HeaderPolicy::Never => false,
+        };
+        let (written, attributes) = match reply {
+            Some((Mode::Structured, reply)) => {
+                let (content, written) = written.in_event();
+                reply.enclose(&mut self.answers.buffer, start, content);
+                (written, None)
+            }
+            Some((Mode::Binary, reply)) => (written, Some(reply.headers())),
+            None => (written, None),
+        };
+        let headers = match attributes {
+            Some(attributes) => {
+                let status = if wants_headers { status } else { NO_STATUS };
+                Some(self.event_headers(attributes, status, written, caller))
+            }
+            None if wants_headers => Some(self.headers(status, written, caller)),
+            None => self.indispensable(written, caller.message),
+        };
         let value = start..self.answers.buffer.len();
-        let wants_headers = self.outlet.headers != HeaderPolicy::Never;
-        let headers = wants_headers.then(|| self.headers(error.code().as_str(), caller));
         self.push(caller.message, key, value, headers);
     }
 
@@ -177,51 +224,79 @@ impl<'a> Encoder<'a> {
             topic = theirs;
             placement = exactly.unwrap_or(placement);
         }
-        let headers = headers.or_else(|| self.correlation_alone(message));
         let (key, value) = (Some(key), Some(value));
         self.answers.entries.push(Answer { topic, placement, message, key, value, headers });
     }
 
-    /// The headers of an answer with this status.
-    fn headers(&mut self, status: &'static str, caller: Caller) -> AnswerHeaders {
-        let copied = match caller.has_headers {
+    /// The headers of an answer with this status and such a body.
+    fn headers(&mut self, status: &'static str, written: Written, caller: &Caller) -> AnswerHeaders {
+        AnswerHeaders { copied: self.copied(caller), set: self.prepared(status, written) }
+    }
+
+    /// The headers of an answer that is a CloudEvent in binary mode: no two have the same.
+    fn event_headers(
+        &mut self,
+        attributes: OwnHeaders,
+        status: &'static str,
+        written: Written,
+        caller: &Caller,
+    ) -> AnswerHeaders {
+        let mut own = attributes;
+        own.extend(self.own(status, written));
+        own.extend((status == NO_STATUS && written == Written::Json).then(|| written.headers()).into_iter().flatten());
+        let rule =
+            self.copied_of_events.get_or_insert_with(|| Arc::new(self.outlet.copied.of_events(status == NO_STATUS)));
+        self.answers.headers.push(HeaderSet { own, copied: Arc::clone(rule) });
+        AnswerHeaders { copied: self.copied(caller), set: self.answers.headers.len() - 1 }
+    }
+
+    /// Which headers of its request an answer has that has any.
+    fn copied(&self, caller: &Caller) -> Copied {
+        match caller.has_headers {
             true => Copied::Answer,
             false if self.needs_correlation_id(caller.message) => Copied::CorrelationId,
             false => Copied::None,
-        };
-        let found = self.prepared.iter().find(|(prepared, _)| *prepared == status).map(|(_, set)| *set);
-        let set = found.unwrap_or_else(|| self.prepare(status));
-        AnswerHeaders { copied, set }
+        }
     }
 
-    /// What an answer has where answers have no headers: a reply without its correlation id would be of no use.
-    fn correlation_alone(&mut self, message: usize) -> Option<AnswerHeaders> {
-        if !self.needs_correlation_id(message) {
+    /// What an answer has where answers have no headers: a reply without its correlation id would be of no use, and a body
+    /// that says not itself how it is to be read would be none either.
+    fn indispensable(&mut self, written: Written, message: usize) -> Option<AnswerHeaders> {
+        let copied = if self.needs_correlation_id(message) { Copied::CorrelationId } else { Copied::None };
+        if copied == Copied::None && written == Written::Json {
             return None;
         }
-        let found = self.prepared.iter().find(|(prepared, _)| *prepared == NO_STATUS).map(|(_, set)| *set);
-        let set = found.unwrap_or_else(|| {
-            let set = self.headers_in_common(OwnHeaders::new());
-            self.prepared.push((NO_STATUS, set));
-            set
-        });
-        Some(AnswerHeaders { copied: Copied::CorrelationId, set })
+        Some(AnswerHeaders { copied, set: self.prepared(NO_STATUS, written) })
     }
 
     fn needs_correlation_id(&self, message: usize) -> bool {
         self.replies.and_then(|replies| replies.wish(message)).is_some_and(|wish| wish.has_correlation_id)
     }
 
-    fn prepare(&mut self, status: &'static str) -> usize {
-        let mut own: OwnHeaders =
-            vec![("content-type", b"application/json".to_vec()), ("status", status.as_bytes().to_vec())];
-        if let Some(Model { name, version, digest }) = self.model {
+    /// Our headers for this status and such a body, made when they are first needed.
+    fn prepared(&mut self, status: &'static str, written: Written) -> usize {
+        let alike = |(theirs, body, _): &&(&str, Written, usize)| *theirs == status && *body == written;
+        if let Some((.., set)) = self.prepared.iter().rev().find(alike) {
+            return *set;
+        }
+        let set = self.headers_in_common(self.own(status, written));
+        self.prepared.push((status, written, set));
+        set
+    }
+
+    fn own(&self, status: &'static str, written: Written) -> OwnHeaders {
+        let mut own = OwnHeaders::new();
+        if status != NO_STATUS || written != Written::Json {
+            own = written.headers();
+        }
+        if status != NO_STATUS {
+            own.push(("status", status.as_bytes().to_vec()));
+        }
+        if let Some(Model { name, version, digest }) = self.model.filter(|_| status != NO_STATUS) {
             let said = [("model-name", name), ("model-version", version), ("model-digest", digest)];
             own.extend(said.map(|(header, value)| (header, value.as_bytes().to_vec())));
         }
-        let set = self.headers_in_common(own);
-        self.prepared.push((status, set));
-        set
+        own
     }
 
     fn headers_in_common(&mut self, own: OwnHeaders) -> usize {
@@ -248,41 +323,5 @@ impl<'a> Encoder<'a> {
         let headers = Some(AnswerHeaders { copied: Copied::All, set: self.headers_in_common(own) });
         let placement = Placement::Key;
         self.answers.entries.push(Answer { topic, placement, message: index, key, value, headers });
-    }
-}
-
-/// What the results of a group have in common, made when the first of them needs it.
-struct Results<'a> {
-    columns: Vec<&'a Column>,
-    /// Whether requests have their own rows of the columns, or the one request has them whole.
-    single: bool,
-    model: Model<'a>,
-    tensors: Option<json::Writer<'a>>,
-    rows: Option<json::Writer<'a>>,
-}
-
-impl<'a> Results<'a> {
-    fn new(group: &'a Group, model: Model<'a>) -> Self {
-        let columns = group.columns.iter().filter(|column| column.answer).collect();
-        Self { columns, single: group.is_single(), model, tensors: None, rows: None }
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>, id: &str, request: &Request) {
-        let options = request.options.as_deref();
-        let parameters = options.and_then(|options| options.parameters.as_deref());
-        let rows = (!self.single).then(|| request.rows.clone());
-        let Model { name, version, .. } = self.model;
-        if let Some(names) = options.and_then(|options| options.outputs.as_ref()) {
-            let find = |name: &Name| self.columns.iter().find(|column| column.name == *name).copied();
-            let asked = names.iter().filter_map(find);
-            return json::Writer::new(name, version, asked, request.form).write(out, id, parameters, rows);
-        }
-        let slot = match request.form {
-            Form::Tensors => &mut self.tensors,
-            Form::Rows => &mut self.rows,
-        };
-        let writer =
-            slot.get_or_insert_with(|| json::Writer::new(name, version, self.columns.iter().copied(), request.form));
-        writer.write(out, id, parameters, rows);
     }
 }

@@ -1,13 +1,19 @@
 //! What a record says beside its body: its headers, its key and its position.
 
-use std::{str::from_utf8, time::Duration};
+use std::{
+    str::{FromStr, from_utf8},
+    time::Duration,
+};
 
-use super::asked::Headers;
+use super::{asked::Headers, cloudevents::Attributes};
 use crate::{
     broker::{Chunk, CopyRule, Message},
     error::{ErrorCode, RequestError},
     request::{Ids, Request, RequestId},
 };
+
+/// How many bytes of JSON a body begins with, behind which binary data follow; in requests and in answers.
+pub const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// The names of the request headers that are read; compared without case. Of several names for one thing, any will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +56,8 @@ impl HeaderNames {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Envelope<'a> {
     pub content_type: Option<&'a str>,
+    /// Bytes of JSON at the start of the body, behind which binary data follow.
+    pub header_length: Option<usize>,
     pub model: Option<&'a str>,
     pub version: Option<&'a str>,
     pub request_id: Option<&'a str>,
@@ -57,6 +65,8 @@ pub struct Envelope<'a> {
     pub reply_topic: Option<&'a str>,
     pub reply_partition: Option<&'a [u8]>,
     pub has_correlation_id: bool,
+    /// The attributes of a CloudEvent in binary mode.
+    pub event: Attributes<'a>,
     /// Whether the record has any headers at all.
     pub has_headers: bool,
     /// All of them, for those that only some pipelines ask for.
@@ -87,6 +97,9 @@ impl<'a> Envelope<'a> {
             let why = format!("header `{}` {why}", String::from_utf8_lossy(name));
             Err(RequestError::new(ErrorCode::InvalidRequest, why))
         };
+        if let Err(why) = self.event.take(name, value) {
+            return invalid(why);
+        }
         let slot = if name.eq_ignore_ascii_case(b"content-type") {
             &mut self.content_type
         } else if is(&names.model) {
@@ -98,10 +111,16 @@ impl<'a> Envelope<'a> {
         } else if is(&names.reply_topic) {
             &mut self.reply_topic
         } else if is(&names.timeout) {
-            let Some(millis) = from_utf8(value).ok().and_then(|text| text.trim().parse().ok()) else {
+            let Some(millis) = number(value) else {
                 return invalid("must be a whole number of milliseconds");
             };
             self.timeout = Some(Duration::from_millis(millis));
+            return Ok(());
+        } else if name.eq_ignore_ascii_case(HEADER_LENGTH.as_bytes()) {
+            let Some(bytes) = number(value) else {
+                return invalid("must be a whole number: how many bytes of JSON the body begins with");
+            };
+            self.header_length = Some(bytes);
             return Ok(());
         } else {
             if is(&names.reply_partition) {
@@ -138,6 +157,11 @@ impl<'a> Envelope<'a> {
             _ => ids.push_fmt(format_args!("{topic}-{}-{}", message.partition, message.offset)),
         }
     }
+}
+
+/// A header's value as a whole number.
+fn number<T: FromStr>(value: &[u8]) -> Option<T> {
+    from_utf8(value).ok().and_then(|text| text.trim().parse().ok())
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub struct Announced<'a> {
     pub name: &'a str,
     pub datatype: DataType,
     pub shape: &'a [usize],
+    /// Whether the caller fixed the datatype by sending binary data, which is never cast.
+    pub exact: bool,
 }
 
 /// The groups of a chunk that is being decoded.
@@ -44,6 +46,7 @@ struct Building {
 pub struct Drafted {
     name: Name,
     tensor: Tensor,
+    exact: bool,
 }
 
 /// Why a signature cannot be taken.
@@ -122,6 +125,7 @@ impl Building {
     fn new(route: Arc<Route>, signature: &[Announced<'_>], single: bool) -> Self {
         let draft = |input: &Announced<'_>| Drafted {
             name: input.name.into(),
+            exact: input.exact,
             tensor: if single {
                 Tensor::new(input.shape.to_vec(), Elements::zeros(input.datatype, 0))
                     .unwrap_or_else(|_| Tensor::without_rows(input.datatype, input.shape.get(1..).unwrap_or_default()))
@@ -140,7 +144,8 @@ impl Building {
     }
 
     fn finish(self) -> Group {
-        let columns: Columns = self.columns.into_iter().map(|column| Column::new(column.name, column.tensor)).collect();
+        let column = |Drafted { name, tensor, exact }| Column { exact, ..Column::new(name, tensor) };
+        let columns: Columns = self.columns.into_iter().map(column).collect();
         Group { route: self.route, columns, requests: self.requests }
     }
 }
@@ -159,6 +164,7 @@ impl Drafted {
     fn takes(&self, input: &Announced<'_>) -> bool {
         *self.name == *input.name
             && self.tensor.datatype() == input.datatype
+            && self.exact == input.exact
             && Some(self.tensor.row_shape()) == input.shape.get(1..)
     }
 }

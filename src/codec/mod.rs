@@ -1,9 +1,9 @@
 //! From records to groups of columns, and from groups back to answers; one folder or file per wire format.
 //!
-//! [`decode`] walks a chunk once. What a record says beside its body is read by [`envelope`]; its body is read by the
-//! format that its content-type names, straight into the columns of the group that it belongs to ([`groups`]). What cannot
+//! [`decode`] walks a chunk once. What a record says beside its body is read by [`envelope`]; its body is read in the
+//! [`Format`] that its headers name, straight into the columns of the group that it belongs to ([`groups`]). What cannot
 //! be decoded becomes a [`Refused`] with the id that could be found. [`encode`] writes the answers of a group, one after
-//! another, into one buffer.
+//! another, into one buffer, each in the [`Form`] that its request remembers ([`results`]).
 
 use std::{
     ops::Range,
@@ -15,41 +15,36 @@ use std::{
 use crate::{
     broker::{Chunk, Message, replies::Replies},
     error::{ErrorCode, RequestError},
-    request::{Form, Group, Ids, Options, Request, RequestId, Route},
+    request::{
+        Form, Group, Ids, Options, Request, RequestId, Route,
+        event::{Event, Mode},
+    },
     tensor::Name,
 };
 
 pub use asked::{Asked, Headers, Parameter};
 pub use envelope::Envelope;
+pub use format::Format;
 pub use groups::{Announced, Drafted, Groups, Rows};
 pub use reply::ReplyRules;
 
 mod asked;
+mod binary;
 pub mod client;
+mod cloudevents;
 pub mod encode;
 pub mod envelope;
 pub mod event;
+mod format;
 mod groups;
 pub mod json;
 pub mod labels;
 pub mod manifest;
 pub mod notification;
+mod protobuf;
+mod raw;
 mod reply;
-
-/// The wire formats; a record's content-type chooses one, else its pipeline's `codec:`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Open Inference Protocol v2 or row form, as JSON.
-    Json,
-}
-
-impl Format {
-    /// The format that a content-type names; its case and parameters (`; charset=`) do not matter.
-    pub fn of_content_type(content_type: &str) -> Option<Self> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/json").then_some(Self::Json)
-    }
-}
+mod results;
 
 /// Which model a pipeline's `predict` runs, where the request may choose.
 #[derive(Debug)]
@@ -106,6 +101,8 @@ pub struct Refused {
     pub error: RequestError,
     /// Whether it also goes to the dead-letter topic.
     pub is_letter: bool,
+    /// The CloudEvent that it came in; its answer is one, too.
+    pub event: Option<Arc<Event>>,
 }
 
 impl Refused {
@@ -114,10 +111,11 @@ impl Refused {
     /// # Panics
     /// If it has not failed.
     pub fn from_request(request: Request, pipeline: usize) -> Self {
-        let Request { message, id, has_headers, failure, .. } = request;
+        let Request { message, id, has_headers, failure, options, .. } = request;
         let error = failure.expect("the caller says that it has failed");
         let is_letter = error.code() == ErrorCode::InvalidRequest;
-        Self { message, pipeline, id, has_headers, error, is_letter }
+        let event = options.and_then(|options| options.event.clone());
+        Self { message, pipeline, id, has_headers, error, is_letter, event }
     }
 }
 
@@ -159,6 +157,8 @@ pub struct Draft<'a> {
     pub ids: &'a mut Ids,
     /// The groups of the chunk.
     pub groups: &'a mut Groups,
+    /// The CloudEvent that the request came in.
+    pub event: Option<Arc<Event>>,
 }
 
 impl<'a> Draft<'a> {
@@ -174,24 +174,37 @@ impl<'a> Draft<'a> {
         let (topic, intake) = &intakes.topics[message.topic];
         let intake = &intakes.intakes[*intake];
         let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
-        (Self { intake, envelope, message, index, topic, ids, groups }, verdict)
+        let event = envelope.event.event();
+        (Self { intake, envelope, message, index, topic, ids, groups, event }, verdict)
     }
 
     /// Keeps the body's id if it has one, else makes one.
     pub fn id(&mut self, body: Option<&str>) -> RequestId {
         match body {
             Some(id) if !id.is_empty() => self.ids.push(id),
-            _ => self.envelope.fallback_id(self.ids, &self.message, self.topic),
+            _ => match &self.event {
+                Some(event) if !event.id.is_empty() => self.ids.push(&event.id),
+                _ => self.envelope.fallback_id(self.ids, &self.message, self.topic),
+            },
         }
     }
 
-    /// The request as it goes into its group; [`Rows::commit`] says which rows are its own.
-    pub fn request(&self, id: RequestId, form: Form, options: Option<Options>) -> Request {
+    /// Whether the way of a request depends on its parameters.
+    pub fn reads_parameters(&self) -> bool {
+        matches!(&self.intake.routing, Routing::Chosen(choice) if choice.reads_parameters())
+    }
+
+    /// The request as it goes into its group; [`Rows::commit`] says which rows are its own. `form` is the one in which it
+    /// came.
+    pub fn request(&self, id: RequestId, form: Form, mut options: Option<Options>) -> Request {
+        if let Some(event) = &self.event {
+            options.get_or_insert_default().event = Some(Arc::clone(event));
+        }
         Request {
             message: self.index,
             id,
             rows: 0..0,
-            form,
+            form: options.as_ref().map_or(form, |options| options.form(form)),
             deadline: self.envelope.deadline(&self.message, self.intake.timeout),
             has_headers: self.envelope.has_headers,
             options: options.map(Arc::new),
@@ -247,7 +260,8 @@ fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
             let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
             let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
             let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
-            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error, is_letter: false });
+            let event = envelope.event.event();
+            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error, is_letter: false, event });
         }
     }
     decoded
@@ -268,11 +282,22 @@ fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded
 }
 
 fn refuse(draft: &mut Draft<'_>, error: RequestError, is_letter: bool) -> Refused {
-    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller.
-    let id = draft.message.payload.and_then(json::find_id);
+    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller. What is of no format that we
+    // know may be JSON all the same.
+    let body = draft.message.payload;
+    draft.event = draft.event.take().or_else(|| cloudevents::find(&draft.envelope, body));
+    let id = match &draft.event {
+        Some(event) if event.mode == Mode::Structured => {
+            body.and_then(|body| cloudevents::find_id(&draft.envelope, body)).map(Into::into)
+        }
+        _ => {
+            let format = Format::of(&draft.envelope, draft.intake.format).unwrap_or(Format::Json);
+            body.and_then(|body| format.find_id(body))
+        }
+    };
     let id = draft.id(id.as_deref());
     let (pipeline, has_headers) = (draft.intake.pipeline, draft.envelope.has_headers);
-    Refused { message: draft.index, pipeline, id, has_headers, error, is_letter }
+    Refused { message: draft.index, pipeline, id, has_headers, error, is_letter, event: draft.event.clone() }
 }
 
 /// Refuses every message of a chunk, which becomes a dead letter; of a body, nothing is looked for but its id.
@@ -290,19 +315,20 @@ pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decod
 }
 
 fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {
-    let invalid = |why: String| RequestError::new(ErrorCode::InvalidRequest, why);
-    let format = match draft.envelope.content_type {
-        None => draft.intake.format,
-        Some(content_type) => Format::of_content_type(content_type)
-            .ok_or_else(|| invalid(format!("content-type `{content_type}` is not supported; send application/json")))?,
-    };
+    let invalid = |why: &str| RequestError::new(ErrorCode::InvalidRequest, why);
+    let format = Format::of(&draft.envelope, draft.intake.format)?;
     let body = match draft.message.payload {
         Some(body) if !body.is_empty() => body,
-        Some(_) => return Err(invalid("the record's value is empty".to_owned())),
-        None => return Err(invalid("the record is a tombstone: it has no value".to_owned())),
+        Some(_) => return Err(invalid("the record's value is empty")),
+        None => return Err(invalid("the record is a tombstone: it has no value")),
     };
-    match format {
-        Format::Json => json::decode(body, draft),
+    if draft.event.is_some() && format != Format::Event {
+        draft.envelope.event.check()?;
+    }
+    match format.decode(body, draft) {
+        // Some senders state the content-type of the data, or none, for an event in structured mode.
+        Err(_) if draft.event.is_none() && json::is_event(body) => cloudevents::decode(body, draft),
+        outcome => outcome,
     }
 }
 

@@ -55,6 +55,10 @@ pub enum Codec {
     /// The Open Inference Protocol v2, or rows.
     #[default]
     Json,
+    /// The whole body is the pipeline's one input, of `BYTES`: an image, a text.
+    Raw,
+    /// The Open Inference Protocol v2 as protobuf: `inference.ModelInferRequest`.
+    Protobuf,
 }
 
 /// Where answers go and what they carry.

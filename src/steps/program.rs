@@ -7,10 +7,12 @@
 
 use super::{KnownColumn, Schema, Step, StepConfig, StepError, VersionFiles, predict};
 use crate::{
-    backend::Signature,
-    request::{Group, UNNAMED},
+    backend::{Signature, TensorSpec},
     tensor::Name,
 };
+pub use admit::admit;
+
+mod admit;
 
 /// One `predict` and the steps around it.
 #[derive(Clone, Debug)]
@@ -50,12 +52,22 @@ pub struct Bound {
     pub after: Vec<BoundStep>,
     /// Columns that must be there when the segment starts.
     pub required: Vec<Name>,
+    /// Those of the model's inputs that a column of the same name in [`Self::required`] becomes.
+    pub fed: Vec<Fed>,
     /// Inputs that the graph has defaults for.
     pub optional: Vec<Name>,
     /// Columns of the answer, if this is the last segment.
     pub answer: Vec<Name>,
     /// Every column that the segment is known to leave behind.
     pub leaves: Vec<Name>,
+}
+
+/// An input of the model, which the request brings.
+pub struct Fed {
+    /// What the model takes.
+    pub input: TensorSpec,
+    /// Whether no step works on it before.
+    pub as_it_came: bool,
 }
 
 /// A step and its name in the configuration.
@@ -74,6 +86,7 @@ impl Segment {
     pub fn bind(&self, files: &VersionFiles, signature: &Signature) -> Result<Bound, StepError> {
         let mut schema = Schema::open();
         let before = build(&self.before, files, &mut schema)?;
+        let touched: Vec<Name> = schema.columns().iter().map(|column| column.name.clone()).collect();
         feed(signature, &mut schema)?;
         schema.close();
         for output in &signature.outputs {
@@ -89,9 +102,11 @@ impl Segment {
         let after = build(&self.after, files, &mut schema)?;
         let answer = schema.columns().iter().filter(|column| column.answer).map(|column| column.name.clone()).collect();
         let leaves = schema.columns().iter().map(|column| column.name.clone()).collect();
+        let fed = signature.inputs.iter().filter(|input| required.contains(&input.name));
+        let fed = fed.map(|input| Fed { input: input.clone(), as_it_came: !touched.contains(&input.name) }).collect();
         let is_free = |name: &Name| !required.contains(name);
         let optional = signature.inputs.iter().filter(|input| input.optional).map(|input| input.name.clone());
-        Ok(Bound { before, after, optional: optional.filter(is_free).collect(), required, answer, leaves })
+        Ok(Bound { before, after, fed, optional: optional.filter(is_free).collect(), required, answer, leaves })
     }
 }
 
@@ -133,56 +148,4 @@ fn feed(signature: &Signature, schema: &mut Schema) -> Result<(), StepError> {
         )));
     }
     Ok(())
-}
-
-/// Holds a group against what all segments together need, and gives the unnamed column the one name that it can have.
-///
-/// # Errors
-/// A sentence that names what is missing or too much, and what the pipeline takes.
-pub fn admit(group: &mut Group, segments: &[std::sync::Arc<Bound>]) -> Result<(), String> {
-    if segments.is_empty() {
-        return Ok(());
-    }
-    let required = required(segments);
-    if let Some(column) = group.columns.find_mut(UNNAMED) {
-        match required.as_slice() {
-            [only] => column.name = only.clone(),
-            several => {
-                return Err(format!(
-                    "the values have no names, but the pipeline takes {}: send objects",
-                    quoted(several)
-                ));
-            }
-        }
-    }
-    if let Some(missing) = required.iter().find(|name| group.columns.find(name).is_none()) {
-        return Err(format!("input `{missing}` is missing; the pipeline takes {}", quoted(&required)));
-    }
-    let known = |name: &Name| required.contains(name) || segments.iter().any(|bound| bound.optional.contains(name));
-    match group.columns.iter().find(|column| !known(&column.name)) {
-        Some(unknown) => Err(format!("there is no input `{}`; the pipeline takes {}", unknown.name, quoted(&required))),
-        None => Ok(()),
-    }
-}
-
-/// What a request must bring: what a segment needs and none before it leaves.
-fn required(segments: &[std::sync::Arc<Bound>]) -> Vec<Name> {
-    let mut required: Vec<Name> = Vec::new();
-    let mut left: Vec<&Name> = Vec::new();
-    for bound in segments {
-        for name in &bound.required {
-            if !left.contains(&name) && !required.contains(name) {
-                required.push(name.clone());
-            }
-        }
-        left.extend(&bound.leaves);
-    }
-    required
-}
-
-fn quoted(names: &[Name]) -> String {
-    if names.is_empty() {
-        return "no inputs".to_owned();
-    }
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -122,6 +122,11 @@ impl Tensor {
         &mut self.elements
     }
 
+    /// Adds axes of length 1 at the end, until there are `axes`.
+    pub fn widen(&mut self, axes: usize) {
+        self.shape.resize(self.shape.len().max(axes), 1);
+    }
+
     /// Takes the tensor apart.
     pub fn into_parts(self) -> (Vec<usize>, Elements) {
         (self.shape, self.elements)
@@ -309,6 +314,12 @@ impl Column {
     /// A column of a request, or of a step before `predict`.
     pub fn new(name: impl Into<Name>, tensor: impl Into<Arc<Tensor>>) -> Self {
         Self { name: name.into(), tensor: tensor.into(), classes: None, answer: false, exact: false }
+    }
+
+    /// Whether it is the bodies of requests that are data and nothing else, one a row: no form of values without names has
+    /// fewer than two axes.
+    pub fn is_body(&self) -> bool {
+        self.exact && self.tensor.datatype() == DataType::Bytes && self.tensor.shape().len() == 1
     }
 
     /// The tensor, to be changed; copied first if somebody else still reads it.

@@ -128,7 +128,15 @@ mod tests {
         let error = RequestError::new(ErrorCode::InvalidRequest, "no JSON");
         Sorted {
             groups: vec![Group { route, columns, requests: (0..4).map(request).collect() }],
-            refused: vec![Refused { message: 4, pipeline: 0, id, has_headers: true, error, is_letter: true }],
+            refused: vec![Refused {
+                message: 4,
+                pipeline: 0,
+                id,
+                has_headers: true,
+                error,
+                is_letter: true,
+                event: None,
+            }],
         }
     }
 

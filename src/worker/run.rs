@@ -9,7 +9,7 @@ use super::{now, pipeline::Plan};
 use crate::{
     error::{ErrorCode, RequestError},
     metrics::{PipelineMetrics, Stage},
-    request::{Group, Request},
+    request::{AskedOutput, Group, Request},
     steps::{Refusals, program::BoundStep},
 };
 
@@ -60,9 +60,10 @@ fn refuse_unknown_outputs(group: &mut Group, plan: &Plan) {
     let Some((_, last)) = plan.last() else { return };
     for request in &mut group.requests {
         let asked = request.options.as_ref().and_then(|options| options.outputs.as_ref());
-        if let Some(unknown) = asked.and_then(|names| names.iter().find(|name| !last.answer.contains(name))) {
+        let is_unknown = |output: &&AskedOutput| !last.answer.contains(&output.name);
+        if let Some(AskedOutput { name, .. }) = asked.and_then(|outputs| outputs.iter().find(is_unknown)) {
             let outputs: Vec<_> = last.answer.iter().map(|name| format!("`{name}`")).collect();
-            let why = format!("there is no output `{unknown}`; the pipeline gives {}", outputs.join(", "));
+            let why = format!("there is no output `{name}`; the pipeline gives {}", outputs.join(", "));
             request.failure.get_or_insert_with(|| RequestError::new(ErrorCode::InvalidInput, why));
         }
     }

@@ -29,6 +29,7 @@ fn a_bare_request_gets_a_bare_answer_and_one_with_headers_gets_them_back_with_ou
     let Some(rig) = Rig::new("headers") else { return };
     rig.model("iris", 3, "models/iris/1");
     let lane = rig.lane("iris", steps());
+    let length = body("content").value().unwrap().len().to_string();
     let mut worker = rig.worker();
     let answers = lane.exchange(&[
         body("bare"),
@@ -45,7 +46,7 @@ fn a_bare_request_gets_a_bare_answer_and_one_with_headers_gets_them_back_with_ou
             .header("Timeout-Ms", "60000")
             .header("ce_source", "here")
             .header("__TypeId__", "com.example.Request")
-            .header("inference-header-content-length", "12")
+            .header("inference-header-content-length", length.as_str())
             .header("model-name", "somebody-elses")
             .header("status", "FAKE")
             .header("x-tenant", "blue"),

@@ -35,7 +35,7 @@ const X: &str = "x";
 fn neighbours_of_one_signature_share_their_columns() {
     let (mut groups, route) = (Groups::default(), route());
     for message in 0..2 {
-        let input = Announced { name: X, datatype: DataType::Fp32, shape: &[2, 1] };
+        let input = Announced { name: X, datatype: DataType::Fp32, shape: &[2, 1], exact: false };
         let mut rows = groups.place(&route, &[input]).unwrap();
         rows.fill(input.shape, write(&[1.0, 2.0])).unwrap();
         rows.commit(request(message));
@@ -50,8 +50,8 @@ fn neighbours_of_one_signature_share_their_columns() {
 fn a_request_that_breaks_off_leaves_no_trace() {
     let (mut groups, route) = (Groups::default(), route());
     let signature = [
-        Announced { name: X, datatype: DataType::Fp32, shape: &[1] },
-        Announced { name: "y", datatype: DataType::Fp32, shape: &[1] },
+        Announced { name: X, datatype: DataType::Fp32, shape: &[1], exact: false },
+        Announced { name: "y", datatype: DataType::Fp32, shape: &[1], exact: false },
     ];
     let mut rows = groups.place(&route, &signature).unwrap();
     rows.fill(&[1], write(&[1.0])).unwrap();
@@ -72,8 +72,8 @@ fn a_request_that_breaks_off_leaves_no_trace() {
 fn rows_that_are_filled_together_are_whole_or_gone() {
     let (mut groups, route) = (Groups::default(), route());
     let signature = [
-        Announced { name: X, datatype: DataType::Fp32, shape: &[1, 2] },
-        Announced { name: "y", datatype: DataType::Fp32, shape: &[1] },
+        Announced { name: X, datatype: DataType::Fp32, shape: &[1, 2], exact: false },
+        Announced { name: "y", datatype: DataType::Fp32, shape: &[1], exact: false },
     ];
     let fill = |groups: &mut Groups, x: &[f32], y: &[f32], rows: Option<usize>| {
         let mut drafted = groups.guess(&route).unwrap();
@@ -99,7 +99,7 @@ fn rows_that_are_filled_together_are_whole_or_gone() {
 fn a_group_is_guessed_by_where_it_goes() {
     let mut groups = Groups::default();
     let [near, far, new] = [0, 1, 2].map(|pipeline| Arc::new(Route { pipeline, models: vec![] }));
-    let input = Announced { name: X, datatype: DataType::Fp32, shape: &[1] };
+    let input = Announced { name: X, datatype: DataType::Fp32, shape: &[1], exact: false };
     for route in [&near, &far] {
         let mut rows = groups.place(route, &[input]).unwrap();
         rows.fill(input.shape, write(&[1.0])).unwrap();
@@ -119,8 +119,8 @@ fn scalars_and_unequal_first_axes_make_a_group_of_their_own() {
     let (mut groups, route) = (Groups::default(), route());
     for _ in 0..2 {
         let signature = [
-            Announced { name: X, datatype: DataType::Fp32, shape: &[] },
-            Announced { name: "y", datatype: DataType::Fp32, shape: &[3] },
+            Announced { name: X, datatype: DataType::Fp32, shape: &[], exact: false },
+            Announced { name: "y", datatype: DataType::Fp32, shape: &[3], exact: false },
         ];
         let mut rows = groups.place(&route, &signature).unwrap();
         rows.fill(&[], write(&[1.0])).unwrap();
@@ -149,7 +149,7 @@ fn requests_without_inputs_share_nothing() {
 fn a_shape_that_overflows_or_claims_endless_empty_rows_is_refused() {
     let mut groups = Groups::default();
     for shape in [&[usize::MAX, 2][..], &[usize::MAX, 0]] {
-        let input = Announced { name: X, datatype: DataType::Fp32, shape };
+        let input = Announced { name: X, datatype: DataType::Fp32, shape, exact: false };
         assert!(groups.place(&route(), &[input]).is_err());
     }
 }

@@ -7,10 +7,14 @@ use std::borrow::Cow;
 
 use super::{
     fault::{Clip, Fault, refused, unexpected},
+    parameter,
     scan::{Bare, Scanner},
     tensors::{Input, List},
 };
-use crate::{request::Options, tensor::Name};
+use crate::{
+    request::{AskedOutput, Options},
+    tensor::Name,
+};
 
 /// A request's parts. Parts that are absent and parts that are `null` are the same.
 #[derive(Debug, Default)]
@@ -98,8 +102,8 @@ impl<'a> Body<'a> {
             Key::Model => self.model = Some(string(scanner, "`model_name`")?),
             Key::Version => self.version = Some(string_or_number(scanner, "`model_version`")?),
             Key::Parameters => {
-                let parameters = object(scanner, "`parameters`", Bare::Refused)?;
-                self.options.get_or_insert_default().parameters = Some(parameters.into());
+                let options = self.options.get_or_insert_default();
+                (options.parameters, options.binary) = parameters(scanner)?;
             }
             Key::Outputs => {
                 if let Some(outputs) = outputs(scanner)? {
@@ -144,31 +148,38 @@ pub(super) fn object<'a>(scanner: &mut Scanner<'a>, what: &str, bare: Bare) -> R
     }
 }
 
-/// The names of the outputs that are asked for, in order; `None`, which means all of them, where there are none.
-pub(super) fn outputs(scanner: &mut Scanner<'_>) -> Result<Option<Vec<Name>>, Fault> {
+/// The request's parameters as they are written, and whether they ask for binary outputs.
+pub(super) fn parameters(scanner: &mut Scanner<'_>) -> Result<(Option<Box<str>>, bool), Fault> {
+    let parameters = object(scanner, "`parameters`", Bare::Refused)?;
+    let binary = parameter::switch(parameters, parameter::BINARY_DATA_OUTPUT, "`parameters`")?;
+    Ok((Some(parameters.into()), binary.unwrap_or(false)))
+}
+
+/// The outputs that are asked for, in order; `None`, which means all of them, where there are none.
+pub(super) fn outputs(scanner: &mut Scanner<'_>) -> Result<Option<Vec<AskedOutput>>, Fault> {
     if scanner.peek() != Some(b'[') {
         return Err(unexpected(scanner, "`outputs`", "an array"));
     }
-    let mut names: Vec<Name> = Vec::new();
+    let mut outputs: Vec<AskedOutput> = Vec::new();
     scanner.entries(|scanner, index| {
-        names.push(output(scanner, index)?);
+        outputs.push(output(scanner, index)?);
         Ok::<_, Fault>(())
     })?;
-    match twice(names.iter().map(|name| &**name)) {
+    match twice(outputs.iter().map(|output| &*output.name)) {
         Some(name) => Err(refused(format!("`outputs` asks for `{}` twice", Clip(name)))),
-        None => Ok((!names.is_empty()).then_some(names)),
+        None => Ok((!outputs.is_empty()).then_some(outputs)),
     }
 }
 
 /// A name that stands there more than once. Sorts: a body of several MB may hold very many.
-pub(super) fn twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(in crate::codec) fn twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
-fn output(scanner: &mut Scanner<'_>, index: usize) -> Result<Name, Fault> {
-    let mut found = None;
+fn output(scanner: &mut Scanner<'_>, index: usize) -> Result<AskedOutput, Fault> {
+    let (mut found, mut binary) = (None, None);
     let mut seen = Seen::default();
     if scanner.peek() != Some(b'{') {
         return Err(unexpected(scanner, format_args!("outputs[{index}]"), "an object with a `name`"));
@@ -182,8 +193,15 @@ fn output(scanner: &mut Scanner<'_>, index: usize) -> Result<Name, Fault> {
             found = Some(Name::from(&*string(scanner, &format!("the name of outputs[{index}]"))?));
             Ok(())
         }
-        "parameters" => object(scanner, &format!("`parameters` of outputs[{index}]"), Bare::Allowed).map(drop),
+        "parameters" => {
+            let whose = format_args!("`parameters` of outputs[{index}]").to_string();
+            let parameters = object(scanner, &whose, Bare::Allowed)?;
+            binary = parameter::switch(parameters, parameter::BINARY_DATA, &whose)?;
+            Ok(())
+        }
         _ => Ok(scanner.skip(Bare::Allowed).map(drop)?),
     })?;
-    found.filter(|name| !name.is_empty()).ok_or_else(|| refused(format!("outputs[{index}] has no name")))
+    let name = found.filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| refused(format!("outputs[{index}] has no name")))?;
+    Ok(AskedOutput { name, binary })
 }

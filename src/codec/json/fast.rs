@@ -8,10 +8,14 @@
 use super::{
     array,
     body::{self, Key, Seen},
+    parameter,
     scan::{Bare, Scanner},
 };
 use crate::{
-    codec::{Announced, Draft, Groups, Routing, Rows},
+    codec::{
+        Announced, Draft, Groups, Routing, Rows,
+        binary::{self, Behind},
+    },
     request::{Form, Options, UNNAMED},
     tensor::DataType,
 };
@@ -34,7 +38,7 @@ struct Head<'a> {
 }
 
 /// Decodes a body that looks like the one before it.
-pub(super) fn decode(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Option<()> {
+pub(super) fn decode(text: &str, mut behind: Behind<'_>, draft: &mut Draft<'_>, groups: &mut Groups) -> Option<()> {
     let mut scanner = Scanner::new(text);
     let (mut head, mut groups, mut data) = (Head::default(), Some(groups), None);
     taken(scanner.take(b'{'))?;
@@ -50,7 +54,7 @@ pub(super) fn decode(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> 
             Some(_) if scanner.null() => {}
             Some(Key::Inputs) => {
                 let mut rows = head.rows(draft, groups.take()?)?;
-                inputs(&mut scanner, &mut rows)?;
+                inputs(&mut scanner, &mut behind, &mut rows)?;
                 data = Some((rows, Form::Tensors));
             }
             Some(Key::Instances) => {
@@ -66,6 +70,7 @@ pub(super) fn decode(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> 
     }
     taken(scanner.take(b'}'))?;
     scanner.end().ok()?;
+    taken(behind.left() == 0)?;
     let (rows, form) = data?;
     let id = draft.id(head.id);
     rows.commit(draft.request(id, form, head.options));
@@ -108,8 +113,9 @@ impl<'a> Head<'a> {
             Key::Model => self.model = Some(scanner.plain()?),
             Key::Version => self.version = Some(plain_or_number(scanner)?),
             Key::Parameters => {
-                let parameters = body::object(scanner, "", Bare::Refused).ok()?;
-                self.options.get_or_insert_default().parameters = Some(parameters.into());
+                let parameters = body::parameters(scanner).ok()?;
+                let options = self.options.get_or_insert_default();
+                (options.parameters, options.binary) = parameters;
             }
             Key::Outputs => {
                 if let Some(outputs) = body::outputs(scanner).ok()? {
@@ -126,10 +132,10 @@ fn plain_or_number<'a>(scanner: &mut Scanner<'a>) -> Option<&'a str> {
     if scanner.peek()? == b'"' { scanner.plain() } else { scanner.number().ok() }
 }
 
-fn inputs(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
+fn inputs(scanner: &mut Scanner<'_>, behind: &mut Behind<'_>, rows: &mut Rows<'_>) -> Option<()> {
     taken(scanner.take(b'['))?;
     loop {
-        input(scanner, rows)?;
+        input(scanner, behind, rows)?;
         if !scanner.take(b',') {
             break;
         }
@@ -137,14 +143,15 @@ fn inputs(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
     taken(scanner.take(b']') && rows.is_complete())
 }
 
-fn input(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
-    let (mut name, mut datatype, mut shape) = (None, None, None);
+fn input(scanner: &mut Scanner<'_>, behind: &mut Behind<'_>, rows: &mut Rows<'_>) -> Option<()> {
+    let (mut name, mut datatype, mut shape, mut size) = (None, None, None, None);
     let (mut has_data, mut has_parameters) = (false, false);
     taken(scanner.take(b'{'))?;
     loop {
         if scanner.take_name("name") {
             taken(name.is_none() && scanner.take(b':'))?;
-            name = Some(scanner.plain()?);
+            // No input is called nothing; the unnamed column of rows is.
+            name = Some(scanner.plain().filter(|name| !name.is_empty())?);
         } else if scanner.take_name("shape") {
             taken(shape.is_none() && scanner.take(b':'))?;
             shape = Some(Axes::read(scanner)?);
@@ -154,12 +161,13 @@ fn input(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
         } else if scanner.take_name("data") {
             taken(!has_data && scanner.take(b':'))?;
             has_data = true;
-            data(scanner, rows, &Announced { name: name?, datatype: datatype?, shape: shape.as_ref()?.as_slice() })?;
+            let shape = shape.as_ref()?.as_slice();
+            data(scanner, rows, &Announced { name: name?, datatype: datatype?, shape, exact: false })?;
         } else if scanner.take_name("parameters") {
             taken(!has_parameters && scanner.take(b':'))?;
             has_parameters = true;
             if !scanner.null() {
-                body::object(scanner, "", Bare::Allowed).ok()?;
+                size = binary_data_size(scanner)?;
             }
         } else {
             return None;
@@ -168,7 +176,32 @@ fn input(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>) -> Option<()> {
             break;
         }
     }
-    taken(scanner.take(b'}') && has_data)
+    taken(scanner.take(b'}') && has_data == size.is_none())?;
+    match size {
+        None => Some(()),
+        Some(size) => {
+            let shape = shape.as_ref()?.as_slice();
+            let input = Announced { name: name?, datatype: datatype?, shape, exact: true };
+            taken(rows.expect(&input))?;
+            let bytes = behind.take(size)?;
+            rows.fill(shape, |elements, count| binary::append(elements, count, bytes)).ok()
+        }
+    }
+}
+
+/// What the parameters of an input say of bytes behind the JSON.
+fn binary_data_size(scanner: &mut Scanner<'_>) -> Option<Option<usize>> {
+    let start = scanner.at();
+    if scanner.take(b'{') && scanner.take_name(parameter::BINARY_DATA_SIZE) && scanner.take(b':') {
+        let size = Axes::length(scanner)?;
+        if scanner.take(b'}') {
+            return Some(Some(size));
+        }
+    }
+    scanner.go(start);
+    let parameters = body::object(scanner, "", Bare::Allowed).ok()?;
+    taken(!parameter::may_hold(parameters, parameter::BINARY_DATA_SIZE))?;
+    Some(None)
 }
 
 fn data(scanner: &mut Scanner<'_>, rows: &mut Rows<'_>, input: &Announced<'_>) -> Option<()> {
@@ -214,7 +247,7 @@ impl Axes {
     #[inline(always)]
     fn length(scanner: &mut Scanner<'_>) -> Option<usize> {
         let first = scanner.peek()?;
-        let (mut length, mut count) = (0, 0);
+        let (mut length, mut count) = (0_usize, 0);
         while count < Self::DIGITS
             && let Some(digit @ b'0'..=b'9') = scanner.bytes().get(scanner.at() + count)
         {

@@ -65,7 +65,7 @@ pub(super) fn unexpected(scanner: &mut Scanner<'_>, what: impl fmt::Display, exp
 }
 
 /// Text of the caller's in a sentence of ours: its beginning, if it is long.
-pub(super) struct Clip<'a>(pub &'a str);
+pub(in crate::codec) struct Clip<'a>(pub &'a str);
 
 impl fmt::Display for Clip<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,7 +78,7 @@ impl fmt::Display for Clip<'_> {
 }
 
 /// A shape in a sentence of ours: its beginning, if it is long.
-pub(super) fn shape_text(shape: &[usize]) -> String {
+pub(in crate::codec) fn shape_text(shape: &[usize]) -> String {
     Clip(&ShapeText(shape).to_string()).to_string()
 }
 

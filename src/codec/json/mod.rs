@@ -9,21 +9,26 @@
 
 use std::sync::Arc;
 
-use super::{Draft, Groups, Rows};
+use super::{Draft, Groups, Rows, binary::Behind};
 use crate::{
     error::RequestError,
     request::{Form, Route, UNNAMED},
 };
 use body::Body;
+pub(super) use body::twice;
+pub(super) use event::{EventData, EventText, is_event, read_event};
+pub(super) use fault::{Clip, shape_text};
 use fault::{Fault, error, refused};
 pub use golden::{GoldenSample, Tolerance, golden_samples};
 pub use id::find as find_id;
 pub(super) use parameter::find as find_parameter;
 pub use write::{AnswerHead, Writer, write_error, write_result};
+pub(super) use write::{list_text, string};
 
 mod array;
 mod body;
 mod element;
+mod event;
 mod explain;
 mod fast;
 mod fault;
@@ -46,9 +51,17 @@ mod write;
 /// # Errors
 /// `INVALID_REQUEST`, or what the pipeline says of a choice of model.
 pub fn decode(body: &[u8], draft: &mut Draft<'_>) -> Result<(), RequestError> {
-    decode_by(body, draft, |text, draft, groups| match fast::decode(text, draft, groups) {
+    decode_mixed(body, Behind::default(), draft)
+}
+
+/// Decodes one body that may have the data of inputs as bytes behind its JSON.
+///
+/// # Errors
+/// As [`decode`], and for bytes that are not what the JSON says of them.
+pub fn decode_mixed(json: &[u8], behind: Behind<'_>, draft: &mut Draft<'_>) -> Result<(), RequestError> {
+    decode_by(json, draft, |text, draft, groups| match fast::decode(text, behind, draft, groups) {
         Some(()) => Ok(()),
-        None => complete(text, draft, groups),
+        None => complete(text, behind, draft, groups),
     })
 }
 
@@ -72,15 +85,21 @@ fn text_of(body: &[u8]) -> Result<&str, RequestError> {
 }
 
 /// The complete path.
-fn complete(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), RequestError> {
-    place(text, draft, groups).map_err(|fault| fault.into_error(text))
+fn complete(text: &str, behind: Behind<'_>, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), RequestError> {
+    place(text, behind, draft, groups).map_err(|fault| fault.into_error(text))
 }
 
-fn place(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), Fault> {
+fn place(text: &str, mut behind: Behind<'_>, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), Fault> {
     let body = Body::read(text)?;
     let parameters = body.options.as_ref().and_then(|options| options.parameters.as_deref());
     let route = draft.route(body.model.as_deref(), body.version.as_deref(), parameters)?;
-    let (rows, form) = data(text, &body, &route, groups)?;
+    let (rows, form) = data(text, &mut behind, &body, &route, groups)?;
+    if behind.left() > 0 {
+        let left = behind.left();
+        return Err(refused(format!(
+            "{left} bytes behind the JSON belong to no input: no `binary_data_size` counts them"
+        )));
+    }
     let id = draft.id(body.id.as_deref());
     rows.commit(draft.request(id, form, body.options));
     Ok(())
@@ -88,12 +107,13 @@ fn place(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Result<(), F
 
 fn data<'g>(
     text: &str,
+    behind: &mut Behind<'_>,
     body: &Body<'_>,
     route: &Arc<Route>,
     groups: &'g mut Groups,
 ) -> Result<(Rows<'g>, Form), Fault> {
     match (&body.inputs, body.instances) {
-        (Some(inputs), None) => Ok((tensors::place(text, inputs, route, groups)?, Form::Tensors)),
+        (Some(inputs), None) => Ok((tensors::place(text, behind, inputs, route, groups)?, Form::Tensors)),
         (None, Some(instances)) => {
             let table = rows::Table::read(text, instances, UNNAMED)?;
             Ok((table.place(text, route, groups)?, Form::Rows))

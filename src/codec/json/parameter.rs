@@ -1,10 +1,17 @@
 //! One of the body's parameters, found without reading the others further than their ends.
 
 use super::{
-    fault::Fault,
+    fault::{Fault, unexpected},
     scan::{Bare, Scanner},
 };
 use crate::codec::Parameter;
+
+/// Of an input: how many bytes of its data stand behind the JSON.
+pub const BINARY_DATA_SIZE: &str = "binary_data_size";
+/// Of an output that is asked for: whether its data stand behind the JSON.
+pub const BINARY_DATA: &str = "binary_data";
+/// Of a request: the same for all outputs that say nothing themselves.
+pub const BINARY_DATA_OUTPUT: &str = "binary_data_output";
 
 /// The parameter called `name` of a JSON object; of several, the last.
 pub(in crate::codec) fn find<'a>(object: &'a str, name: &str) -> Parameter<'a> {
@@ -18,6 +25,49 @@ pub(in crate::codec) fn find<'a>(object: &'a str, name: &str) -> Parameter<'a> {
     });
     // Whoever hands over a text has walked it once: it is an object.
     if walk.is_ok() { found } else { Parameter::Other }
+}
+
+/// Whether an object may have a parameter called `name`; `false` is certain. Most have none, and need not be walked for it.
+pub(super) fn may_hold(object: &str, name: &str) -> bool {
+    object.contains(name) || object.contains('\\')
+}
+
+/// The parameter called `name`, `true` or `false`; of several, the last. `None` if it is null or not there.
+pub(super) fn switch(object: &str, name: &str, whose: &str) -> Result<Option<bool>, Fault> {
+    value(object, name, |scanner| match scanner.peek() {
+        Some(b't' | b'f') => Ok(scanner.skip(Bare::Refused)? == "true"),
+        _ => Err(unexpected(scanner, format_args!("`{name}` in {whose}"), "true or false")),
+    })
+}
+
+/// The parameter called `name`, a whole number; of several, the last. `None` if it is null or not there.
+pub(super) fn size(object: &str, name: &str, whose: &str) -> Result<Option<usize>, Fault> {
+    value(object, name, |scanner| {
+        let start = scanner.at();
+        let digits = scanner.number().ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
+            scanner.go(start);
+            unexpected(scanner, format_args!("`{name}` in {whose}"), "a whole number, 0 or more")
+        })
+    })
+}
+
+fn value<T>(
+    object: &str,
+    name: &str,
+    mut read: impl FnMut(&mut Scanner<'_>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let mut found = None;
+    if may_hold(object, name) {
+        Scanner::new(object).members(|scanner, key| {
+            if key != name {
+                return Ok(scanner.skip(Bare::Allowed).map(drop)?);
+            }
+            found = if scanner.null() { None } else { Some(read(scanner)?) };
+            Ok::<_, Fault>(())
+        })?;
+    }
+    Ok(found)
 }
 
 fn read<'a>(scanner: &mut Scanner<'a>) -> Result<Parameter<'a>, Fault> {

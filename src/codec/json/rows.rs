@@ -136,7 +136,7 @@ impl Table {
             .features
             .iter()
             .zip(types.iter().zip(&shapes))
-            .map(|(feature, (&datatype, shape))| Announced { name: &feature.name, datatype, shape })
+            .map(|(feature, (&datatype, shape))| Announced { name: &feature.name, datatype, shape, exact: false })
             .collect();
         let mut rows = groups.place(route, &announced).map_err(|oversized| refused(oversized.to_string()))?;
         for (feature, input) in self.features.iter().zip(&announced) {

@@ -16,7 +16,7 @@ use crate::{codec::Drafted, tensor::Elements};
 pub(super) fn instances(scanner: &mut Scanner<'_>, columns: &mut [Drafted], unnamed: &str) -> Option<usize> {
     taken(scanner.take(b'['))?;
     let named = scanner.peek()? == b'{';
-    taken(named || (columns.len() == 1 && columns[0].name() == unnamed))?;
+    taken(named != (columns.len() == 1 && columns[0].name() == unnamed))?;
     let mut count = 0;
     loop {
         taken((scanner.peek()? == b'{') == named)?;

@@ -5,10 +5,20 @@
 
 use std::sync::Arc;
 
-use super::oracle::{Expected, Found, expected};
+use super::{
+    found::Found,
+    oracle::{Expected, expected_mixed},
+};
 use crate::{
-    broker::{Chunk, memory::MemoryRecords},
-    codec::{self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, envelope::HeaderNames, json},
+    broker::{
+        Chunk,
+        memory::{MemoryRecord, MemoryRecords},
+    },
+    codec::{
+        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing,
+        envelope::{HEADER_LENGTH, HeaderNames},
+        json,
+    },
     error::ErrorCode,
     request::{Route, UNNAMED},
     tensor::DataType,
@@ -18,9 +28,10 @@ use crate::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All there are; each has a file in `fuzz/fuzz_targets/` and a folder in `fuzz/seeds/`.
-pub const TARGETS: [Target; 4] = [("json_request", bodies), ("tensors", tensors), ("row_form", row_form), ("cut", cut)];
+pub const TARGETS: [Target; 5] =
+    [("json_request", bodies), ("tensors", tensors), ("row_form", row_form), ("cut", cut), ("binary", binary)];
 
-/// Between the bodies of one input: no JSON text holds this byte.
+/// Between the bodies of one input, and between JSON and the bytes behind it: no JSON text holds this byte.
 const BETWEEN: u8 = 0;
 /// Bytes are cut at no more places than this.
 const CUTS: usize = 512;
@@ -62,18 +73,36 @@ pub fn cut(data: &[u8]) {
     hold(&bodies);
 }
 
-/// Decodes each body twice in a row, so that one of the two meets a group that it fits, and looks at all that became of them.
+/// The bytes as JSON with bytes behind it; without any, the JSON is said to be longer than the body.
+pub fn binary(data: &[u8]) {
+    let mut parts = data.splitn(2, |byte| *byte == BETWEEN);
+    let json = parts.next().unwrap_or_default();
+    let header = Some(parts.next().map_or(data.len() + 1, |_| json.len()));
+    hold_cases(&[Case { body: [json, data.get(json.len() + 1..).unwrap_or_default()].concat(), header }]);
+}
+
+/// A body, and what its header says of the length of its JSON.
+struct Case {
+    body: Vec<u8>,
+    header: Option<usize>,
+}
+
 fn hold(bodies: &[Vec<u8>]) {
-    let twice: Vec<_> = bodies.iter().flat_map(|body| [body, body]).collect();
+    hold_cases(&bodies.iter().map(|body| Case { body: body.clone(), header: None }).collect::<Vec<_>>());
+}
+
+/// Decodes each body twice in a row, so that one of the two meets a group that it fits, and looks at all that became of them.
+fn hold_cases(cases: &[Case]) {
+    let twice: Vec<_> = cases.iter().flat_map(|case| [case, case]).collect();
     let outcomes = outcomes(&decode(&twice), twice.len());
-    for (pair, body) in outcomes.chunks(2).zip(bodies) {
+    for (pair, case) in outcomes.chunks(2).zip(cases) {
         // A chunk of one body has no group that could be guessed: it is read on the complete path.
-        let alone = &self::outcomes(&decode(&[body]), 1)[0];
+        let alone = &self::outcomes(&decode(&[case]), 1)[0];
         for outcome in pair {
-            assert_eq!(format!("{outcome:?}"), format!("{alone:?}"), "among others and alone: {}", shown(body));
+            assert_eq!(format!("{outcome:?}"), format!("{alone:?}"), "among others and alone: {}", shown(&case.body));
         }
-        if let Err(why) = check(body, alone) {
-            panic!("{why}: {}", shown(body));
+        if let Err(why) = check(case, alone) {
+            panic!("{why}: {}", shown(&case.body));
         }
     }
 }
@@ -82,7 +111,7 @@ fn shown(body: &[u8]) -> String {
     String::from_utf8_lossy(body).into_owned()
 }
 
-fn decode(bodies: &[&Vec<u8>]) -> Decoded {
+fn decode(cases: &[&Case]) -> Decoded {
     let route = Route { pipeline: 0, models: vec![] };
     let routing = Routing::Fixed(Arc::new(route));
     let intake = Intake {
@@ -93,8 +122,11 @@ fn decode(bodies: &[&Vec<u8>]) -> Decoded {
         headers: HeaderNames::default(),
         replies: ReplyRules::default(),
     };
-    let mut records = MemoryRecords::default();
-    bodies.iter().for_each(|body| records.push(0, 0, body));
+    let record = |Case { body, header }: &&Case| {
+        let length = header.map(|header| (HEADER_LENGTH.to_owned(), Some(header.to_string().into_bytes())));
+        MemoryRecord { payload: Some(body.clone()), headers: length.into_iter().collect(), ..MemoryRecord::default() }
+    };
+    let records = MemoryRecords(cases.iter().map(record).collect());
     let intakes = Intakes { intakes: vec![intake], topics: vec![("t".into(), 0)] };
     codec::decode(&Chunk::new(Box::new(records)), &intakes)
 }
@@ -127,8 +159,15 @@ fn outcomes(decoded: &Decoded, messages: usize) -> Vec<Outcome> {
 }
 
 /// Holds an outcome against the oracle's.
-fn check(body: &[u8], outcome: &Outcome) -> Result<(), String> {
-    match (outcome, expected(body, UNNAMED)) {
+fn check(case: &Case, outcome: &Outcome) -> Result<(), String> {
+    let (body, behind) = match case.header {
+        None => (&case.body[..], None),
+        Some(header) => match case.body.split_at_checked(header) {
+            Some((json, behind)) => (json, Some(behind)),
+            None => (&[][..], None),
+        },
+    };
+    match (outcome, expected_mixed(body, behind, UNNAMED)) {
         (Ok(found), Some(expected)) => {
             found.compare(&expected, FALLBACK)?;
             check_id(body, &expected)
@@ -136,6 +175,7 @@ fn check(body: &[u8], outcome: &Outcome) -> Result<(), String> {
         (Ok(_), None) if has_bare_words(body) => Ok(()),
         (Ok(found), None) => Err(format!("taken, but to be refused: {found:?}")),
         (Err((_, ErrorCode::InvalidRequest, _)), None) => Ok(()),
+        (Err((_, ErrorCode::InvalidInput, message)), None) if message.contains("is BF16") => Ok(()),
         (Err((_, ErrorCode::InvalidRequest, _)), Some(_)) if is_deep(body) => Ok(()),
         (Err((_, code, message)), _) => Err(format!("refused with {code}: {message}")),
     }

@@ -6,7 +6,7 @@ use super::{complete, decode, decode_by, fast, find_id};
 use crate::{
     broker::Message,
     codec::{
-        Asked, Draft, Envelope, Format, Groups, Intake, Parameter, ReplyRules, RouteChoice, Routing,
+        Asked, Draft, Envelope, Format, Groups, Intake, Parameter, ReplyRules, RouteChoice, Routing, binary::Behind,
         envelope::HeaderNames,
     },
     error::{ErrorCode, RequestError},
@@ -15,6 +15,7 @@ use crate::{
 
 mod claims;
 mod errors;
+mod found;
 mod generate;
 mod oracle;
 mod paths;
@@ -82,8 +83,16 @@ fn run_with<B: AsRef<[u8]>>(intake: &Intake, bodies: &[B], path: Path) -> Outcom
     for (index, body) in bodies.iter().enumerate() {
         let message = Message { topic: 0, partition: 0, offset: index as i64, timestamp: 0, key: None, payload: None };
         let ids = &mut outcome.ids;
-        let mut draft =
-            Draft { intake, envelope: Envelope::default(), message, index, topic: "t", ids, groups: &mut groups };
+        let mut draft = Draft {
+            intake,
+            envelope: Envelope::default(),
+            message,
+            index,
+            topic: "t",
+            ids,
+            groups: &mut groups,
+            event: None,
+        };
         if let Err(error) = run_one(body.as_ref(), &mut draft, path) {
             let id = find_id(body.as_ref()).map(Cow::into_owned);
             outcome.refused.push((index, id, error));
@@ -94,12 +103,13 @@ fn run_with<B: AsRef<[u8]>>(intake: &Intake, bodies: &[B], path: Path) -> Outcom
 }
 
 fn run_one(body: &[u8], draft: &mut Draft<'_>, path: Path) -> Result<(), RequestError> {
+    let none = Behind::default();
     match path {
         Path::Both => decode(body, draft),
-        Path::Complete => decode_by(body, draft, complete),
+        Path::Complete => decode_by(body, draft, |text, draft, groups| complete(text, none, draft, groups)),
         Path::Fast => decode_by(body, draft, |text, draft, groups| {
-            fast::decode(text, draft, groups)
-                .or_else(|| draft.index.eq(&0).then(|| complete(text, draft, groups).ok()).flatten())
+            fast::decode(text, none, draft, groups)
+                .or_else(|| draft.index.eq(&0).then(|| complete(text, none, draft, groups).ok()).flatten())
                 .ok_or_else(|| super::error("the fast path gave up".to_owned()))
         }),
     }

@@ -9,8 +9,8 @@ use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
 use crate::{
-    request::{Form, Group, Ids, Options, Request},
-    tensor::{DataType, Elements, Tensor},
+    request::Form,
+    tensor::{DataType, Elements},
 };
 
 /// A request as it should be decoded.
@@ -18,11 +18,14 @@ use crate::{
 pub struct Expected {
     pub id: Option<String>,
     pub form: Form,
-    pub outputs: Option<Vec<String>>,
+    /// Names, and whether they are binary.
+    pub outputs: Option<Vec<(String, bool)>>,
     pub parameters: Option<String>,
-    /// Name, shape, elements.
-    pub columns: Vec<(String, Vec<usize>, Elements)>,
+    pub columns: Vec<Meant>,
 }
+
+/// A column: its name, shape and elements, and whether they were binary.
+pub type Meant = (String, Vec<usize>, Elements, bool);
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -92,34 +95,62 @@ fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
 
 /// The meaning of a body; `None` if it must be refused. Bare `NaN` is beyond the oracle.
 pub fn expected(body: &[u8], unnamed: &str) -> Option<Expected> {
-    let body: Body = object(std::str::from_utf8(body).ok()?)?;
+    expected_mixed(body, None, unnamed)
+}
+
+/// The meaning of a body with bytes behind its JSON, if it is of a kind that may have any.
+pub fn expected_mixed(json: &[u8], behind: Option<&[u8]>, unnamed: &str) -> Option<Expected> {
+    let body: Body = object(std::str::from_utf8(json).ok()?)?;
     body.model_name.is_none_or(|name| serde_json::from_str::<String>(name.get()).is_ok()).then_some(())?;
     id(body.model_version)?;
     let id = id(body.id)?;
     let is_object = |value: Option<&RawValue>| value.is_none_or(|value| value.get().starts_with('{'));
     let parameters = body.parameters.map(|parameters| parameters.get().to_owned());
     let outputs = body.outputs.unwrap_or_default();
-    let mut names = Vec::new();
+    let (mut names, mut binary) = (Vec::new(), Vec::new());
     for output in outputs {
         let output: Output = object(output.get())?;
         let name = output.name.filter(|name| !name.is_empty() && !names.contains(name))?;
         names.push(name);
         is_object(output.parameters).then_some(())?;
+        binary.push(parameter(output.parameters, "binary_data", switch)?);
     }
     is_object(body.parameters).then_some(())?;
+    let all_binary = parameter(body.parameters, "binary_data_output", switch)?.unwrap_or(false);
+    let is_binary: Vec<bool> = binary.into_iter().map(|binary| binary.unwrap_or(all_binary)).collect();
+    let mut rest = behind;
     let (form, columns) = match (body.inputs, body.instances) {
         (Some(inputs), None) => {
             let inputs = inputs.into_iter().map(|input| object(input.get())).collect::<Option<Vec<Input>>>()?;
             inputs.iter().all(|input| is_object(input.parameters)).then_some(())?;
-            (Form::Tensors, inputs.into_iter().map(input).collect::<Option<Vec<_>>>()?)
+            (Form::Tensors, inputs.into_iter().map(|given| input(given, &mut rest)).collect::<Option<Vec<_>>>()?)
         }
         (None, Some(instances)) => (Form::Rows, rows(&instances, unnamed)?),
         _ => return None,
     };
     let distinct = (1..columns.len()).all(|index| columns[..index].iter().all(|column| column.0 != columns[index].0));
-    let outputs = (!names.is_empty()).then_some(names);
+    rest.is_none_or(<[u8]>::is_empty).then_some(())?;
+    let any_binary = if names.is_empty() { all_binary } else { is_binary.contains(&true) };
+    let outputs = (!names.is_empty()).then(|| names.into_iter().zip(is_binary).collect());
     let complete = form == Form::Tensors || !columns.is_empty();
+    let form = if any_binary { Form::Binary } else { form };
     (distinct && complete).then_some(Expected { id, form, outputs, parameters, columns })
+}
+
+/// What the last member `name` of some parameters says, read by `read`, which must take all of that name.
+fn parameter<T>(parameters: Option<&RawValue>, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    let Some(parameters) = parameters else { return Some(None) };
+    let mut found = None;
+    for (key, value) in object::<Members>(parameters.get())?.0 {
+        if key == name {
+            found = if value.get() == "null" { None } else { Some(read(value.get())?) };
+        }
+    }
+    Some(found)
+}
+
+fn switch(value: &str) -> Option<bool> {
+    value.parse().ok()
 }
 
 /// A string's contents or a number's text, if there is one.
@@ -168,11 +199,22 @@ impl<'a> Node<'a> {
     }
 }
 
-fn input(input: Input<'_>) -> Option<(String, Vec<usize>, Elements)> {
+fn input(input: Input<'_>, behind: &mut Option<&[u8]>) -> Option<Meant> {
     let name = input.name.filter(|name| !name.is_empty())?;
     let datatype: DataType = input.datatype?.parse().ok()?;
     let axis = |axis: &&RawValue| usize::try_from(integer(axis.get())?).ok();
     let shape = input.shape?.iter().map(axis).collect::<Option<Vec<usize>>>()?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+    let size: Option<usize> = parameter(input.parameters, "binary_data_size", digits)?;
+    let endless = shape.contains(&0) && shape.first().is_some_and(|&rows| rows > 1 << 20);
+    if let Some(size) = size {
+        let bytes = (*behind)?.get(..size)?;
+        *behind = Some(&(*behind)?[size..]);
+        let elements = from_bytes(datatype, bytes)?;
+        let count: u128 = shape.iter().try_fold(1_u128, |count, &axis| count.checked_mul(axis as u128)).unwrap_or(0);
+        let fits = if shape.contains(&0) { elements.is_empty() } else { elements.len() as u128 == count };
+        return (input.data.is_none() && fits && !endless).then_some((name, shape, elements, true));
+    }
     let mut leaves = Vec::new();
     let found = Node::of(input.data?).flatten(&mut leaves)?;
     let count =
@@ -181,8 +223,39 @@ fn input(input: Input<'_>) -> Option<(String, Vec<usize>, Elements)> {
     let nested = found == shape
         || (leaves.is_empty() && !shape.is_empty() && shape.starts_with(&found) && shape[found.len() - 1] == 0);
     let flat = found == [count];
-    let endless = count == 0 && shape.first().is_some_and(|&rows| rows > 1 << 20);
-    (!endless && (nested || flat)).then_some((name, shape, elements(datatype, &leaves)?))
+    (!endless && (nested || flat)).then_some((name, shape, elements(datatype, &leaves)?, false))
+}
+
+/// All elements that some bytes hold.
+fn from_bytes(datatype: DataType, bytes: &[u8]) -> Option<Elements> {
+    macro_rules! numbers {
+        ($($kind:ident $number:ty),*) => {
+            match datatype {
+                $(DataType::$kind => {
+                    let parts = bytes.chunks(size_of::<$number>());
+                    let read = |part: &[u8]| Some(<$number>::from_le_bytes(part.try_into().ok()?));
+                    Elements::$kind(parts.map(read).collect::<Option<_>>()?)
+                })*
+                DataType::Bool => {
+                    let read = |byte: &u8| match byte { 0 => Some(false), 1 => Some(true), _ => None };
+                    Elements::Bool(bytes.iter().map(read).collect::<Option<_>>()?)
+                }
+                DataType::Bytes => {
+                    let (mut strings, mut rest) = (Vec::new(), bytes);
+                    while !rest.is_empty() {
+                        let length = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?) as usize;
+                        strings.push(rest[4..].get(..length)?);
+                        rest = &rest[4 + length..];
+                    }
+                    Elements::Bytes(strings.iter().collect())
+                }
+            }
+        };
+    }
+    Some(numbers!(
+        Uint8 u8, Uint16 u16, Uint32 u32, Uint64 u64, Int8 i8, Int16 i16, Int32 i32, Int64 i64, Fp16 f16, Fp32 f32,
+        Fp64 f64
+    ))
 }
 
 fn elements(datatype: DataType, leaves: &[&str]) -> Option<Elements> {
@@ -270,7 +343,7 @@ fn integer(leaf: &str) -> Option<i128> {
     Some(value)
 }
 
-fn rows(instances: &[&RawValue], unnamed: &str) -> Option<Vec<(String, Vec<usize>, Elements)>> {
+fn rows(instances: &[&RawValue], unnamed: &str) -> Option<Vec<Meant>> {
     let mut features: Vec<(String, Vec<&RawValue>)> = Vec::new();
     for (index, instance) in instances.iter().enumerate() {
         let members = match serde_json::from_str::<Members>(instance.get()) {
@@ -294,7 +367,7 @@ fn rows(instances: &[&RawValue], unnamed: &str) -> Option<Vec<(String, Vec<usize
         .collect()
 }
 
-fn feature(name: String, values: &[&RawValue]) -> Option<(String, Vec<usize>, Elements)> {
+fn feature(name: String, values: &[&RawValue]) -> Option<Meant> {
     let (mut leaves, mut row_shape) = (Vec::new(), None);
     for value in values {
         let mut shape = Node::of(value).flatten(&mut leaves)?;
@@ -304,7 +377,7 @@ fn feature(name: String, values: &[&RawValue]) -> Option<(String, Vec<usize>, El
         (*row_shape.get_or_insert_with(|| shape.clone()) == shape).then_some(())?;
     }
     let shape = std::iter::once(values.len()).chain(row_shape?).collect();
-    Some((name, shape, elements(datatype(&leaves)?, &leaves)?))
+    Some((name, shape, elements(datatype(&leaves)?, &leaves)?, false))
 }
 
 fn datatype(leaves: &[&str]) -> Option<DataType> {
@@ -339,60 +412,4 @@ fn datatype(leaves: &[&str]) -> Option<DataType> {
         return Some(DataType::Int64);
     }
     integers.iter().all(|leaf| leaf.parse::<u64>().is_ok() || **leaf == "-0").then_some(DataType::Uint64)
-}
-
-/// What became of a request, with its own rows of the columns.
-#[derive(Debug)]
-pub struct Found {
-    id: String,
-    form: Form,
-    outputs: Option<Vec<String>>,
-    parameters: Option<String>,
-    columns: Vec<(String, Tensor)>,
-}
-
-impl Found {
-    /// A request of a group.
-    pub fn new(ids: &Ids, group: &Group, request: &Request) -> Self {
-        let own = |tensor: &Tensor| if group.is_single() { tensor.clone() } else { tensor.slice(request.rows.clone()) };
-        let nothing = Options::default();
-        let options = request.options.as_deref().unwrap_or(&nothing);
-        Self {
-            id: ids.text(request.id).to_owned(),
-            form: request.form,
-            outputs: options.outputs.as_ref().map(|names| names.iter().map(|name| (**name).to_owned()).collect()),
-            parameters: options.parameters.as_deref().map(str::to_owned),
-            columns: group.columns.iter().map(|column| ((*column.name).to_owned(), own(&column.tensor))).collect(),
-        }
-    }
-
-    /// Holds a request against what was expected, where a body without an id has the id `fallback`.
-    ///
-    /// # Errors
-    /// What is different, for a developer.
-    pub fn compare(&self, expected: &Expected, fallback: &str) -> Result<(), String> {
-        fn same<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
-            let different = || format!("{what}: found {found:?}, expected {expected:?}");
-            if found == expected { Ok(()) } else { Err(different()) }
-        }
-        same("id", &*self.id, expected.id.as_deref().filter(|id| !id.is_empty()).unwrap_or(fallback))?;
-        same("form", self.form, expected.form)?;
-        same("outputs", &self.outputs, &expected.outputs)?;
-        same("parameters", &self.parameters, &expected.parameters)?;
-        same("columns", self.columns.len(), expected.columns.len())?;
-        for ((found, tensor), (name, shape, elements)) in self.columns.iter().zip(&expected.columns) {
-            same("name", found, name)?;
-            same("shape", tensor.shape(), shape)?;
-            same("elements", describe(tensor.elements()), describe(elements))?;
-        }
-        Ok(())
-    }
-}
-
-/// Elements as text that tells all values apart; not-a-number is equal to itself.
-fn describe(elements: &Elements) -> String {
-    match elements {
-        Elements::Fp16(halves) => format!("{:?}", halves.iter().map(|half: &f16| half.to_f32()).collect::<Vec<_>>()),
-        other => format!("{other:?}"),
-    }
 }

@@ -2,13 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{
-    ByRequest, Outcome, Path,
-    generate::chunk,
-    intake,
-    oracle::{Found, expected},
-    run, run_with,
-};
+use super::{ByRequest, Outcome, Path, found::Found, generate::chunk, intake, oracle::expected, run, run_with};
 use crate::{codec::Routing, error::ErrorCode};
 
 /// Holds one body's outcome against the oracle's.
@@ -119,5 +113,21 @@ proptest! {
             compare(&alone, message, body)?;
             compare(&among, message * 2 + 1, body)?;
         }
+    }
+}
+
+#[test]
+fn no_input_passes_for_the_unnamed_column_of_rows() {
+    let bodies: Vec<Vec<u8>> = [
+        r#"{"id":"a","instances":[1.5]}"#,
+        r#"{"id":"b","instances":[2.5]}"#,
+        r#"{"id":"c","inputs":[{"name":"","shape":[1,1],"datatype":"FP64","data":[3.5]}]}"#,
+        r#"{"id":"d","instances":[{"":4.5}]}"#,
+    ]
+    .map(|body| body.as_bytes().to_vec())
+    .to_vec();
+    for path in [Path::Both, Path::Complete] {
+        let refused: Vec<_> = run(&bodies, path).refused.iter().map(|(message, ..)| *message).collect();
+        assert_eq!(refused, [2, 3]);
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{ByRequest, Path, intake, run, run_with};
 use crate::{
     codec::Routing,
-    request::Form,
+    request::{AskedOutput, Form},
     tensor::{Elements, Tensor},
 };
 
@@ -203,7 +203,8 @@ fn options_cost_nothing_where_there_are_none() {
     assert!(options(r#","parameters":null,"outputs":[]"#).is_none());
     let options = options(r#","parameters": {"a" : 1},"outputs":[{"name":"z"},{"name":"y","parameters":{}}]"#).unwrap();
     assert_eq!(options.parameters.as_deref(), Some(r#"{"a" : 1}"#));
-    assert_eq!(options.outputs.as_deref().unwrap(), ["z".into(), "y".into()]);
+    let asked = |name: &str| AskedOutput { name: name.into(), binary: None };
+    assert_eq!(options.outputs.as_deref().unwrap(), [asked("z"), asked("y")]);
 }
 
 proptest! {

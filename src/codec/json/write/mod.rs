@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::{
     error::RequestError,
     request::Form,
-    tensor::{Column, Tensor},
+    tensor::{Column, Elements, Tensor},
 };
 
 mod elements;
@@ -51,24 +51,35 @@ struct Output<'a> {
     tensor: &'a Tensor,
     /// What stands before the length of the first axis (tensors) or the value (rows).
     before: Vec<u8>,
-    /// What stands between the length of the first axis and the data.
+    /// What stands between the length of the first axis and the data, or their size in bytes.
     after: Vec<u8>,
+    /// Whether the data stand behind the JSON, which only says how many bytes they are.
+    binary: bool,
 }
 
 impl<'a> Writer<'a> {
-    /// A writer of answers with these outputs.
+    /// A writer of answers with these outputs; all of their data stand in the JSON.
     pub fn new(model: &str, version: &str, columns: impl IntoIterator<Item = &'a Column>, form: Form) -> Self {
+        Self::with(model, version, columns.into_iter().map(|column| (column, false)), form)
+    }
+
+    /// A writer of the JSON of [`Form::Binary`]: each of these outputs is binary or not.
+    pub fn mixed(model: &str, version: &str, outputs: impl IntoIterator<Item = (&'a Column, bool)>) -> Self {
+        Self::with(model, version, outputs, Form::Binary)
+    }
+
+    fn with(model: &str, version: &str, outputs: impl IntoIterator<Item = (&'a Column, bool)>, form: Form) -> Self {
         let mut start = Vec::with_capacity(64);
         start.extend_from_slice(b"{\"model_name\":");
         text::string(&mut start, model);
         start.extend_from_slice(b",\"model_version\":");
         text::string(&mut start, version);
         start.extend_from_slice(b",\"id\":");
-        let output = |(index, column)| match form {
-            Form::Tensors => tensors::output(index, column),
-            Form::Rows => predictions::output(column),
+        let outputs = match form {
+            Form::Tensors | Form::Binary | Form::Protobuf => tensors::outputs(outputs),
+            Form::Rows => outputs.into_iter().map(|(column, _)| predictions::output(column)).collect(),
         };
-        Self { form, start, outputs: columns.into_iter().enumerate().map(output).collect() }
+        Self { form, start, outputs }
     }
 
     /// Appends the answer whose rows are `rows` of every column; `None`: the tensors whole, whatever their shapes.
@@ -83,7 +94,7 @@ impl<'a> Writer<'a> {
             out.extend_from_slice(parameters.as_bytes());
         }
         match self.form {
-            Form::Tensors => tensors::write(out, &self.outputs, rows),
+            Form::Tensors | Form::Binary | Form::Protobuf => tensors::write(out, &self.outputs, rows),
             Form::Rows => predictions::write(out, &self.outputs, rows),
         }
     }
@@ -99,6 +110,19 @@ pub fn write_result(
 ) {
     let writer = Writer::new(head.model, head.version, columns.iter().copied(), form);
     writer.write(out, head.id, head.parameters, rows);
+}
+
+/// Appends a string.
+pub(in crate::codec) fn string(out: &mut Vec<u8>, string: &str) {
+    text::string(out, string);
+}
+
+/// Elements as the text of an array.
+pub(in crate::codec) fn list_text(elements: &Elements) -> String {
+    let mut out = b"[".to_vec();
+    elements::list(&mut out, elements, 0..elements.len());
+    out.push(b']');
+    String::from_utf8(out).expect("answers are UTF-8")
 }
 
 /// Appends the answer to a request that failed: `{"id": …, "error": {"code": …, "message": …}}`.

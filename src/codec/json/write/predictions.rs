@@ -14,7 +14,7 @@ pub(super) fn output(column: &Column) -> Output<'_> {
     let mut before = Vec::new();
     text::string(&mut before, &column.name);
     before.push(b':');
-    Output { tensor: &column.tensor, before, after: Vec::new() }
+    Output { tensor: &column.tensor, before, after: Vec::new(), binary: false }
 }
 
 /// Appends the predictions and the end of the answer.
