@@ -13,8 +13,12 @@ mod binary;
 mod bucket;
 #[path = "journey/cloudevents.rs"]
 mod cloudevents;
+#[path = "journey/compressed.rs"]
+mod compressed;
 #[path = "journey/crash.rs"]
 mod crash;
+#[path = "journey/csv.rs"]
+mod csv;
 #[path = "journey/disk_cache.rs"]
 mod disk_cache;
 #[path = "support/faults.rs"]
