@@ -21,6 +21,8 @@ mod crash;
 mod csv;
 #[path = "journey/disk_cache.rs"]
 mod disk_cache;
+#[path = "journey/examples.rs"]
+mod examples;
 #[path = "support/faults.rs"]
 mod faults;
 #[path = "journey/forms.rs"]

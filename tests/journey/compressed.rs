@@ -43,7 +43,7 @@ fn every_format_may_come_compressed_and_is_answered_as_what_it_was() {
     rig.model("iris", 1, "models/iris/1");
     rig.model("topics", 1, "tests/data/trained/tfidf_topics/1");
     let golden = Golden::all().into_iter().next().expect("there are some");
-    rig.model(&golden.model, 1, &golden.place);
+    rig.model(&golden.model, 1, &format!("tests/data/{}", golden.place));
     let lane = rig.lane("any", json!([{"predict": {"model": "{request.model}"}}]));
     let numbers: Vec<u8> = [5.1_f32, 3.4, 1.5, 0.2].iter().flat_map(|number| number.to_le_bytes()).collect();
     let head = json!({"model_name": "iris", "parameters": {"binary_data_output": true}, "inputs": [
@@ -76,30 +76,34 @@ fn every_format_may_come_compressed_and_is_answered_as_what_it_was() {
         asks.extend(thrice(id, &headers, body));
     }
     let mut worker = rig.worker();
-    lane.send(&asks);
-    let answers = lane.receive(asks.len());
+    for three in asks.chunks(3) {
+        let bodies: Vec<_> = three.iter().map(|ask| answer(&lane, ask)).collect();
+        let text = String::from_utf8_lossy(&bodies[0]);
+        assert!(bodies[0] == bodies[1], "gzip: {:?} instead of {text:?}", String::from_utf8_lossy(&bodies[1]));
+        assert!(bodies[0] == bodies[2], "zstd: {:?} instead of {text:?}", String::from_utf8_lossy(&bodies[2]));
+    }
     worker.stop();
     lane.assert_nothing_more();
-    let mut bodies: Vec<Vec<u8>> = Vec::new();
-    for answer in answers {
-        assert!(answer.header("content-encoding").is_none(), "{}", answer.text());
-        assert_eq!(answer.header("status"), Some(&b"OK"[..]), "{}", answer.text());
-        let id = answer.id().unwrap().into_owned();
-        let body = answer.value.clone().unwrap();
-        // The id is all that differs; where it is of the body, not even that.
-        let body = match ModelInferResponse::decode(body.as_slice()) {
-            Ok(response) if answer.header("content-type") == Some(b"application/x-protobuf") => {
-                ModelInferResponse { id: String::new(), ..response }.encode_to_vec()
-            }
-            _ => replaced(&body, id.as_bytes()),
-        };
-        bodies.push(body);
+}
+
+/// The body of the answer to a request that is alone, so that no batch changes its last digits; without its id, which is all
+/// that differs.
+fn answer(lane: &Lane, ask: &Ask) -> Vec<u8> {
+    lane.send(std::slice::from_ref(ask));
+    let answer = lane.receive(1).remove(0);
+    assert!(answer.header("content-encoding").is_none(), "{}", answer.text());
+    assert_eq!(answer.header("status"), Some(&b"OK"[..]), "{}", answer.text());
+    let body = answer.value.clone().unwrap();
+    if answer.header("content-type") == Some(b"application/x-protobuf") {
+        let response = ModelInferResponse::decode(body.as_slice()).unwrap();
+        return ModelInferResponse { id: String::new(), ..response }.encode_to_vec();
     }
-    bodies.sort();
-    assert_eq!(bodies.len(), 3 * forms.len());
-    for three in bodies.chunks(3) {
-        assert!(three[0] == three[1] && three[1] == three[2], "{:?}", String::from_utf8_lossy(&three[0]));
+    if answer.header("content-type") == Some(b"application/cloudevents+json") {
+        let mut event = json(&answer);
+        event["time"].take();
+        return event.to_string().into_bytes();
     }
+    replaced(&body, answer.key.as_deref().unwrap())
 }
 
 /// A body without its first `id`.
@@ -151,7 +155,8 @@ fn many_small_messages_that_become_large_ones_are_answered_within_bounded_memory
     worker.stop();
     lane.assert_nothing_more();
     println!("{} MiB at first, {} MiB at most, for {} MiB", before / MIB, most / MIB, SIZE * REQUESTS / MIB);
-    assert!(most < 600 * MIB, "{} MiB for {REQUESTS} requests of {} MiB", most / MIB, SIZE / MIB);
+    // With the bound it was 120 MiB, without one 1187.
+    assert!(most < 300 * MIB, "{} MiB for {REQUESTS} requests of {} MiB", most / MIB, SIZE / MIB);
 }
 
 #[test]

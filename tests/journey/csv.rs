@@ -86,7 +86,7 @@ fn a_table_that_is_wrong_is_answered_with_line_and_column_and_its_neighbours_are
         ("open", "INVALID_REQUEST", "line 2, column `3`: the quote that begins the cell is never closed"),
         ("empty", "INVALID_REQUEST", "the table has a header and no rows; a request has at least one row"),
         ("named", "INVALID_INPUT", "input `input` is missing; the pipeline takes `input`"),
-        ("words", "INVALID_INPUT", "input `input`: expected FP32 [?, 4], got BYTES [1, 4]"),
+        ("words", "INVALID_INPUT", "input `input`: expected FP32 [?, 4], got BYTES"),
         ("nameless", "INVALID_INPUT", "send objects, or in CSV a header of these names"),
     ] {
         let error = json(&answers[id])["error"].clone();
