@@ -27,6 +27,7 @@ use crate::{
             topics::Creation,
         },
     },
+    codec::inflate::Room,
     config::{Delivery, OnStart, PipelineConfig, ServerConfig, Settings},
     error::WorkerError,
     metrics::Metrics,
@@ -117,6 +118,7 @@ impl App {
             pipelines: pipelines::build(&pipelines, &names.outputs),
             models: models.manager.clone(),
             outbox,
+            room: Room::new(server.limits.inflated_bytes.bytes()),
         };
         let worker = Arc::new(worker);
         models.attach(&worker);

@@ -21,7 +21,10 @@ use crate::{
         kafka::{outbox::Outbox, ticket::Turn},
         replies::Replies,
     },
-    codec::{self, Decoded, Intakes},
+    codec::{
+        self, Decoded, Intakes,
+        inflate::{Inflater, Room, Space},
+    },
     error::{ErrorCode, RequestError, WorkerError},
     metrics::Stage,
     model::manager::Manager,
@@ -35,6 +38,7 @@ use run::run;
 
 mod answered;
 mod lot;
+mod parts;
 mod pipeline;
 mod replies;
 mod run;
@@ -49,6 +53,8 @@ pub struct Worker {
     pub models: Manager,
     /// Where answers go.
     pub outbox: Outbox,
+    /// The memory for requests that were compressed.
+    pub room: Room,
 }
 
 impl Worker {
@@ -60,21 +66,41 @@ impl Worker {
     /// # Errors
     /// If an answer could not be published: the chunk must not be committed.
     pub async fn mill(self: &Arc<Self>, chunk: Chunk, turn: &Arc<Turn>) -> Result<(), WorkerError> {
-        let Decoded { ids, groups, refused, replies } = self.decode(&chunk);
+        let chunk = Arc::new(chunk);
+        let (ready, mut decoded) = self.begin(&chunk).await;
+        // What was compressed may be too much to be decoded at once.
+        while let Some(rest) = decoded.rest {
+            self.finish(&chunk, decoded, Vec::new(), turn).await?;
+            decoded = self.decode(&chunk, rest, Decoded::default(), Some(self.room.enter().await));
+        }
+        self.finish(&chunk, decoded, ready, turn).await
+    }
+
+    /// Takes what is decoded of a chunk to acknowledged answers, beside those that are `ready`.
+    async fn finish(
+        self: &Arc<Self>,
+        chunk: &Arc<Chunk>,
+        decoded: Decoded,
+        mut ready: Vec<Answered>,
+        turn: &Arc<Turn>,
+    ) -> Result<(), WorkerError> {
+        let Decoded { ids, groups, refused, replies, rest: _, space } = decoded;
         let replies = Arc::new(replies);
         let mut sorted = Sorted { groups, refused };
         let waiting = self.settle_replies(&replies, &mut sorted);
-        let origin = Origin { worker: Arc::clone(self), chunk: Arc::new(chunk), ids: Arc::new(ids), replies };
-        let refused = Answered::refused(sorted.refused);
+        let origin = Origin { worker: Arc::clone(self), chunk: Arc::clone(chunk), ids: Arc::new(ids), replies };
+        ready.extend(Answered::refused(sorted.refused));
         let answered = self.answers(sorted.groups);
         let most = answered.len().max(1);
         let later = pin!(self.later(&origin.replies, waiting));
         let answered = stream::select(answered, later);
         if self.outbox.takes_whole_chunks() {
-            let all = answered.chain(stream::iter(refused)).collect().await;
+            let all = answered.chain(stream::iter(ready)).collect().await;
+            // Others may have it now: these answers wait for those of earlier chunks.
+            drop(space);
             origin.publish(all, turn).await
         } else {
-            publish_as_they_come(&origin, answered.ready_chunks(most), refused, turn).await
+            publish_as_they_come(&origin, answered.ready_chunks(most), ready, turn).await
         }
     }
 
@@ -90,10 +116,11 @@ impl Worker {
             .flat_map(|Sorted { groups, refused }| self.answers(groups).chain(stream::iter(Answered::refused(refused))))
     }
 
-    fn decode(&self, chunk: &Chunk) -> Decoded {
+    /// Decodes a chunk from `from` on; `before` and `space` are what the part before it leaves, and what this one may take.
+    fn decode(&self, chunk: &Chunk, from: usize, before: Decoded, space: Option<Space>) -> Decoded {
         let started = Instant::now();
         let decoded = match chunk.condemned() {
-            None => codec::decode(chunk, &self.intakes),
+            None => codec::decode_part(chunk, from, &self.intakes, Inflater::within(&self.room, space), before),
             Some(why) => codec::refuse_all(chunk, &self.intakes, why),
         };
         // A chunk is mostly of one pipeline; the first message's stands for all.

@@ -16,6 +16,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_smithy_http_client", &["store/s3/"]),
     ("rustls", &["store/s3/"]),
     ("prost", &["backend/onnx/", "codec/"]),
+    ("flate2", &["codec/inflate/"]),
+    ("zstd_safe", &["codec/inflate.rs", "codec/inflate/"]),
     ("serde_yaml", &["config/"]),
     // The JSON Schema of the configuration is a JSON value.
     ("serde_json", &["codec/", "admin/", "config/", "cli/", "steps/table/statistics.rs"]),

@@ -13,10 +13,16 @@ mod binary;
 mod bucket;
 #[path = "journey/cloudevents.rs"]
 mod cloudevents;
+#[path = "journey/compressed.rs"]
+mod compressed;
 #[path = "journey/crash.rs"]
 mod crash;
+#[path = "journey/csv.rs"]
+mod csv;
 #[path = "journey/disk_cache.rs"]
 mod disk_cache;
+#[path = "journey/examples.rs"]
+mod examples;
 #[path = "support/faults.rs"]
 mod faults;
 #[path = "journey/forms.rs"]

@@ -13,6 +13,14 @@ pub mod oracle;
 #[path = "../../src/codec/cloudevents/tests/claims.rs"]
 pub mod cloudevents;
 
+/// The claims of compressed bodies.
+#[path = "../../src/codec/inflate/tests/claims.rs"]
+pub mod inflate;
+
+/// The claims of tables.
+#[path = "../../src/codec/csv/tests/claims.rs"]
+pub mod tables;
+
 /// The same of protobuf.
 pub mod protobuf {
     #[path = "../../../src/codec/protobuf/tests/claims.rs"]

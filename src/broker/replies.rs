@@ -140,6 +140,11 @@ impl Replies {
         self.wishes.push(Wish { message, topic, partition, has_correlation_id });
     }
 
+    /// Forgets what was noted of `message` and those after it.
+    pub fn forget_from(&mut self, message: usize) {
+        self.wishes.truncate(self.wishes.partition_point(|wish| wish.message < message));
+    }
+
     fn position(&mut self, name: &str, partition: i32) -> usize {
         let last = self.last.map(|(_, position)| position).filter(|position| *self.topics[*position].name == *name);
         if let Some(position) = last.or_else(|| self.by_name.get(name).copied()) {

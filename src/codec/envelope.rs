@@ -56,6 +56,8 @@ impl HeaderNames {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Envelope<'a> {
     pub content_type: Option<&'a str>,
+    /// How the body was compressed.
+    pub content_encoding: Option<&'a str>,
     /// Bytes of JSON at the start of the body, behind which binary data follow.
     pub header_length: Option<usize>,
     pub model: Option<&'a str>,
@@ -102,6 +104,8 @@ impl<'a> Envelope<'a> {
         }
         let slot = if name.eq_ignore_ascii_case(b"content-type") {
             &mut self.content_type
+        } else if name.eq_ignore_ascii_case(b"content-encoding") {
+            &mut self.content_encoding
         } else if is(&names.model) {
             &mut self.model
         } else if is(&names.version) {

@@ -1,7 +1,7 @@
 //! From records to groups of columns, and from groups back to answers; one folder or file per wire format.
 //!
-//! [`decode`] walks a chunk once. What a record says beside its body is read by [`envelope`]; its body is read in the
-//! [`Format`] that its headers name, straight into the columns of the group that it belongs to ([`groups`]). What cannot
+//! [`decode`] walks a chunk once. What a record says beside its body is read by [`envelope`]; its body is inflated if it is
+//! compressed ([`inflate`]) and read in the [`Format`] that its headers name, straight into the columns of the group that it belongs to ([`groups`]). What cannot
 //! be decoded becomes a [`Refused`] with the id that could be found. [`encode`] writes the answers of a group, one after
 //! another, into one buffer, each in the [`Form`] that its request remembers ([`results`]).
 
@@ -26,17 +26,20 @@ pub use asked::{Asked, Headers, Parameter};
 pub use envelope::Envelope;
 pub use format::Format;
 pub use groups::{Announced, Drafted, Groups, Rows};
+use inflate::{Body, Inflater, Space};
 pub use reply::ReplyRules;
 
 mod asked;
 mod binary;
 pub mod client;
 mod cloudevents;
+mod csv;
 pub mod encode;
 pub mod envelope;
 pub mod event;
 mod format;
 mod groups;
+pub mod inflate;
 pub mod json;
 pub mod labels;
 pub mod manifest;
@@ -45,6 +48,8 @@ mod protobuf;
 mod raw;
 mod reply;
 mod results;
+#[cfg(test)]
+mod tests;
 
 /// Which model a pipeline's `predict` runs, where the request may choose.
 #[derive(Debug)]
@@ -130,6 +135,10 @@ pub struct Decoded {
     pub refused: Vec<Refused>,
     /// Where requests want their answers, of those that say so.
     pub replies: Replies,
+    /// The message with which the next part of the chunk begins: what was compressed is decoded a part at a time.
+    pub rest: Option<usize>,
+    /// The space of the columns that were made of compressed bodies.
+    pub space: Option<Space>,
 }
 
 /// What decoding must know of the worker's pipelines.
@@ -180,8 +189,14 @@ impl<'a> Draft<'a> {
 
     /// Keeps the body's id if it has one, else makes one.
     pub fn id(&mut self, body: Option<&str>) -> RequestId {
+        // Only what was compressed can be longer than its record; all ids of a chunk are kept until the end.
+        const LONGEST_INFLATED: usize = 1 << 10;
+        let longest = match self.message.payload {
+            Some(payload) if self.envelope.content_encoding.is_some() => payload.len().max(LONGEST_INFLATED),
+            _ => usize::MAX,
+        };
         match body {
-            Some(id) if !id.is_empty() => self.ids.push(id),
+            Some(id) if !id.is_empty() && id.len() <= longest => self.ids.push(id),
             _ => match &self.event {
                 Some(event) if !event.id.is_empty() => self.ids.push(&event.id),
                 _ => self.envelope.fallback_id(self.ids, &self.message, self.topic),
@@ -236,55 +251,107 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Decodes every message of a chunk.
+/// Decodes every message of a chunk, those that are compressed within the default limit.
 ///
 /// Guarantee: each message is in exactly one group, once, or refused, once. A decoder that panics on a message is a fault
 /// of ours that this message is answered with; its neighbours are decoded one by one.
 pub fn decode(chunk: &Chunk, intakes: &Intakes) -> Decoded {
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
-        let mut decoded = Decoded::default();
-        decode_some(chunk, 0..chunk.len(), intakes, &mut decoded);
-        decoded
-    }));
-    decoded.unwrap_or_else(|_| decode_each(chunk, intakes))
+    decode_part(chunk, 0, intakes, Inflater::alone(Inflater::DEFAULT_MOST), Decoded::default())
 }
 
-fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
-    let mut decoded = Decoded::default();
-    for index in 0..chunk.len() {
-        let outcome = catch_unwind(AssertUnwindSafe(|| decode_some(chunk, index..index + 1, intakes, &mut decoded)));
-        if outcome.is_err() {
-            let message = chunk.message(index);
-            let (topic, intake) = &intakes.topics[message.topic];
-            let (envelope, _) = Envelope::read(chunk, index, &intakes.intakes[*intake].headers);
-            let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
-            let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
-            let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
-            let event = envelope.event.event();
-            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error, is_letter: false, event });
-        }
-    }
+/// Decodes the messages of a chunk from `from` on, as far as there is room for what is compressed; [`Decoded::rest`] says
+/// where the next part begins. `before` is what the part before it left: its ids and replies go on.
+///
+/// Guarantee: as that of [`decode`]. A part that was given space makes progress.
+pub fn decode_part(
+    chunk: &Chunk,
+    from: usize,
+    intakes: &Intakes,
+    mut inflater: Inflater<'_>,
+    before: Decoded,
+) -> Decoded {
+    let mut decoded = Decoded { ids: before.ids, replies: before.replies, ..Decoded::default() };
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| decode_some(chunk, from..chunk.len(), intakes, &mut inflater, &mut decoded)));
+    decoded.rest = outcome.unwrap_or_else(|_| {
+        decoded.replies.forget_from(from);
+        (decoded.groups, decoded.refused) = Default::default();
+        inflater.restart();
+        decode_each(chunk, from, intakes, &mut inflater, &mut decoded)
+    });
+    decoded.space = inflater.into_space();
     decoded
 }
 
-fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded: &mut Decoded) {
+fn decode_each(
+    chunk: &Chunk,
+    from: usize,
+    intakes: &Intakes,
+    inflater: &mut Inflater<'_>,
+    decoded: &mut Decoded,
+) -> Option<usize> {
+    for index in from..chunk.len() {
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| decode_some(chunk, index..index + 1, intakes, inflater, decoded)));
+        match outcome {
+            Ok(None) => {}
+            Ok(rest) => return rest,
+            Err(_) => {
+                let message = chunk.message(index);
+                let (topic, intake) = &intakes.topics[message.topic];
+                let (envelope, _) = Envelope::read(chunk, index, &intakes.intakes[*intake].headers);
+                let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
+                let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
+                let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
+                let event = envelope.event.event();
+                decoded.refused.push(Refused {
+                    message: index,
+                    pipeline,
+                    id,
+                    has_headers,
+                    error,
+                    is_letter: false,
+                    event,
+                });
+            }
+        }
+    }
+    None
+}
+
+/// Decodes messages up to the one that must wait for the next part, which it returns.
+fn decode_some(
+    chunk: &Chunk,
+    messages: Range<usize>,
+    intakes: &Intakes,
+    inflater: &mut Inflater<'_>,
+    decoded: &mut Decoded,
+) -> Option<usize> {
     let mut groups = Groups::expecting(messages.len());
+    let mut rest = None;
     for index in messages {
         let (mut draft, verdict) = Draft::of(chunk, index, intakes, &mut decoded.ids, &mut groups);
+        let Some(body) = inflater.open(&draft.envelope, draft.message.payload) else {
+            rest = Some(index);
+            break;
+        };
         let noted = reply::note(index, &draft.envelope, draft.intake, &intakes.topics, &mut decoded.replies);
-        if let Err(error) = verdict.and(noted).and_then(|()| decode_body(&mut draft)) {
-            let is_letter = error.code() == ErrorCode::InvalidRequest;
-            let refused = refuse(&mut draft, error, is_letter);
-            decoded.refused.push(refused);
+        match verdict.and(noted).and_then(|()| decode_body(&body, &mut draft)) {
+            Ok(()) => inflater.keep(),
+            Err(error) => {
+                let is_letter = error.code() == ErrorCode::InvalidRequest;
+                let refused = refuse(&mut draft, body.bytes, error, is_letter);
+                decoded.refused.push(refused);
+            }
         }
     }
     decoded.groups.extend(groups.finish());
+    rest
 }
 
-fn refuse(draft: &mut Draft<'_>, error: RequestError, is_letter: bool) -> Refused {
+fn refuse(draft: &mut Draft<'_>, body: Option<&[u8]>, error: RequestError, is_letter: bool) -> Refused {
     // Whatever was wrong, be it a header: an answer with the body's own id finds its caller. What is of no format that we
     // know may be JSON all the same.
-    let body = draft.message.payload;
     draft.event = draft.event.take().or_else(|| cloudevents::find(&draft.envelope, body));
     let id = match &draft.event {
         Some(event) if event.mode == Mode::Structured => {
@@ -302,22 +369,29 @@ fn refuse(draft: &mut Draft<'_>, error: RequestError, is_letter: bool) -> Refuse
 
 /// Refuses every message of a chunk, which becomes a dead letter; of a body, nothing is looked for but its id.
 pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decoded {
+    /// Where an id is looked for in what is compressed.
+    const BEGINNING: usize = 64 << 10;
     let mut decoded = Decoded::default();
     let mut groups = Groups::expecting(0);
+    let mut inflater = Inflater::alone(BEGINNING);
     for index in 0..chunk.len() {
         let (mut draft, _) = Draft::of(chunk, index, intakes, &mut decoded.ids, &mut groups);
         // Where it cannot be told on its reply topic, it is told on the result topic.
         drop(reply::note(index, &draft.envelope, draft.intake, &intakes.topics, &mut decoded.replies));
-        let refused = refuse(&mut draft, why.clone(), true);
+        let body = inflater.open(&draft.envelope, draft.message.payload).and_then(|body| body.bytes);
+        let refused = refuse(&mut draft, body, why.clone(), true);
         decoded.refused.push(refused);
     }
     decoded
 }
 
-fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {
+fn decode_body(body: &Body<'_>, draft: &mut Draft<'_>) -> Result<(), RequestError> {
     let invalid = |why: &str| RequestError::new(ErrorCode::InvalidRequest, why);
     let format = Format::of(&draft.envelope, draft.intake.format)?;
-    let body = match draft.message.payload {
+    if let Some(fault) = &body.fault {
+        return Err(fault.clone());
+    }
+    let body = match body.bytes {
         Some(body) if !body.is_empty() => body,
         Some(_) => return Err(invalid("the record's value is empty")),
         None => return Err(invalid("the record is a tombstone: it has no value")),
@@ -329,45 +403,5 @@ fn decode_body(draft: &mut Draft<'_>) -> Result<(), RequestError> {
         // Some senders state the content-type of the data, or none, for an event in structured mode.
         Err(_) if draft.event.is_none() && json::is_event(body) => cloudevents::decode(body, draft),
         outcome => outcome,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::broker::memory::MemoryRecords;
-
-    /// A choice of model that panics for one of them, as a faulty decoder would.
-    #[derive(Debug)]
-    struct Faulty;
-
-    impl RouteChoice for Faulty {
-        fn route(&self, asked: &Asked<'_>) -> Result<Arc<Route>, RequestError> {
-            assert_ne!(asked.model, Some("poison"), "a fault for the test");
-            Ok(Arc::new(Route { pipeline: 0, models: Vec::new() }))
-        }
-    }
-
-    #[test]
-    fn a_message_that_makes_the_decoder_panic_is_answered_and_its_neighbours_are_decoded() {
-        let intake = Intake {
-            pipeline: 0,
-            format: Format::Json,
-            routing: Routing::Chosen(Box::new(Faulty)),
-            timeout: None,
-            headers: envelope::HeaderNames::default(),
-            replies: ReplyRules::default(),
-        };
-        let intakes = Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] };
-        let mut records = MemoryRecords::default();
-        for (offset, model) in [(0, "a"), (1, "poison"), (2, "a")] {
-            let body = format!(r#"{{"id": "r{offset}", "model_name": "{model}", "instances": [[1.0]]}}"#);
-            records.push(0, offset, body.as_bytes());
-        }
-        let decoded = decode(&Chunk::new(Box::new(records)), &intakes);
-        let answered: usize = decoded.groups.iter().map(|group| group.requests.len()).sum();
-        assert_eq!(answered, 2);
-        let refused: Vec<_> = decoded.refused.iter().map(|refused| (refused.message, refused.error.code())).collect();
-        assert_eq!(refused, [(1, ErrorCode::Internal)]);
     }
 }

@@ -59,6 +59,8 @@ pub enum Codec {
     Raw,
     /// The Open Inference Protocol v2 as protobuf: `inference.ModelInferRequest`.
     Protobuf,
+    /// CSV: a header line that names the columns, and a row a line.
+    Csv,
 }
 
 /// Where answers go and what they carry.

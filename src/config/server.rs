@@ -139,6 +139,9 @@ pub struct LimitsConfig {
     pub chunk_messages: NonZeroUsize,
     /// The most bytes that travel together as one chunk; a single larger record travels alone.
     pub chunk_bytes: HumanSize,
+    /// The most bytes that a compressed request (`content-encoding: gzip` or `zstd`) may be when it is inflated; a larger one is
+    /// answered with `INVALID_REQUEST`. Of all that was compressed, four times as much is decoded and not yet predicted.
+    pub inflated_bytes: HumanSize,
 }
 
 impl Default for LimitsConfig {
@@ -148,6 +151,7 @@ impl Default for LimitsConfig {
             in_flight_messages: None,
             chunk_messages: NonZeroUsize::new(1000).expect("1000 is not 0"),
             chunk_bytes: HumanSize::from_mib(4),
+            inflated_bytes: HumanSize::from_mib(16),
         }
     }
 }
@@ -159,6 +163,10 @@ impl LimitsConfig {
         if self.chunk_bytes.bytes() == 0 {
             problems
                 .push(Problem::new(at.key("chunk_bytes"), "must be at least 1 byte, or no chunk could hold anything"));
+        }
+        if self.inflated_bytes.bytes() == 0 {
+            problems
+                .push(Problem::new(at.key("inflated_bytes"), "must be at least 1 byte, or nothing could be inflated"));
         }
         // Rules about two keys stand at their map: they say nothing while one of the two is known to be wrong.
         if self.chunk_bytes > self.in_flight_bytes {

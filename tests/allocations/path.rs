@@ -17,6 +17,7 @@ use modelmill::{
         Format, Intake, Intakes, ReplyRules, Routing,
         encode::{HeaderPolicy, Outlet},
         envelope::HeaderNames,
+        inflate::Room,
     },
     model::{
         batcher::BatchOptions,
@@ -123,5 +124,6 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
         pipelines: vec![Pipeline::new("iris".to_owned(), segments(&[step]), outlet)],
         models,
         outbox: Outbox::AsTheyCome(producer),
+        room: Room::default(),
     }
 }

@@ -77,7 +77,8 @@ fn decode_by(
     outcome
 }
 
-fn text_of(body: &[u8]) -> Result<&str, RequestError> {
+/// A body as text.
+pub(super) fn text_of(body: &[u8]) -> Result<&str, RequestError> {
     simdutf8::basic::from_utf8(body).or_else(|_| {
         std::str::from_utf8(body)
             .map_err(|why| error(format!("the body is no UTF-8 from byte {} on", why.valid_up_to())))

@@ -27,7 +27,7 @@ pub fn admit(group: &mut Group, segments: &[Arc<Bound>]) -> Result<(), String> {
             }
             several => {
                 return Err(format!(
-                    "the values have no names, but the pipeline takes {}: send objects",
+                    "the values have no names, but the pipeline takes {}: send objects, or in CSV a header of these names",
                     quoted(several)
                 ));
             }

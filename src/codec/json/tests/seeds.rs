@@ -3,12 +3,16 @@
 use std::{fs, path::Path};
 
 use super::claims::{TARGETS, Target};
-use crate::codec::{cloudevents, protobuf};
+use crate::codec::{cloudevents, csv, inflate, protobuf};
 
 /// All there are; each has a file in `fuzz/fuzz_targets/` and a folder in `fuzz/seeds/`.
 fn targets() -> Vec<Target> {
-    let others: [Target; 2] =
-        [("protobuf", protobuf::tests::claims::protobuf), ("cloudevents", cloudevents::tests::claims::cloudevents)];
+    let others: [Target; 4] = [
+        ("protobuf", protobuf::tests::claims::protobuf),
+        ("cloudevents", cloudevents::tests::claims::cloudevents),
+        ("compressed", inflate::tests::claims::compressed),
+        ("csv", csv::tests::claims::csv),
+    ];
     TARGETS.into_iter().chain(others).collect()
 }
 

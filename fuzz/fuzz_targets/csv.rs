@@ -1,0 +1,5 @@
+//! Whole bodies as tables.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| modelmill_fuzz::tables::csv(data));

@@ -1,0 +1,197 @@
+//! What the values of one column have in common: its datatype, by the rules of row form, as far as a text without types can
+//! follow them.
+//!
+//! | cells | datatype |
+//! |---|---|
+//! | one that is quoted, or none of the below | BYTES: all cells as they stand |
+//! | `true`, `false`; also `True`, `TRUE` and so on | BOOL |
+//! | numbers, and missing values | FP64, missing ones NaN |
+//! | whole numbers alone, one of them beyond 2^24 (an identifier, a time) | INT64, or UINT64 if need be |
+//!
+//! A missing value is a cell that is empty, quoted or not, or one of the words that pandas, R and databases write for it.
+//! Spaces around numbers and words do not matter; those of a text are its own.
+
+use super::cells::{Cell, Fault};
+use crate::tensor::{DataType, Elements};
+
+/// What a cell may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Text,
+    Bool(bool),
+    Missing,
+    Infinite {
+        negative: bool,
+    },
+    /// A whole number, and its magnitude if 64 bits hold it.
+    Whole {
+        negative: bool,
+        magnitude: Option<u64>,
+    },
+    Fraction,
+}
+
+/// What has been seen of a column.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Survey {
+    texts: bool,
+    booleans: bool,
+    fractions: bool,
+    whole: bool,
+    is_huge: bool,
+    /// The largest magnitudes of whole numbers to both sides of zero, as far as they fit.
+    above: u64,
+    below: u64,
+    /// The first missing value, and the first whole number that a double may not hold: lines and columns.
+    missing: Option<(usize, usize)>,
+    beyond_double: Option<(usize, usize)>,
+}
+
+/// From here on a whole number is more likely an identifier than a measurement, and no `f32` holds them all.
+const LARGEST_SMALL: u64 = 1 << 24;
+/// Every whole number up to here is a double.
+const LARGEST_IN_DOUBLE: u64 = 1 << 53;
+
+impl Survey {
+    /// Takes note of one cell.
+    pub fn take(&mut self, cell: &Cell<'_>, line: usize, column: usize) {
+        if self.texts {
+            return;
+        }
+        match kind(cell) {
+            Kind::Text => self.texts = true,
+            Kind::Bool(_) => self.booleans = true,
+            Kind::Missing => {
+                self.missing.get_or_insert((line, column));
+            }
+            Kind::Infinite { .. } | Kind::Fraction => self.fractions = true,
+            Kind::Whole { negative, magnitude } => {
+                self.whole = true;
+                self.is_huge |= magnitude.is_none();
+                let side = if negative { &mut self.below } else { &mut self.above };
+                *side = (*side).max(magnitude.unwrap_or(0));
+                if magnitude.is_none_or(|magnitude| magnitude > LARGEST_IN_DOUBLE) {
+                    self.beyond_double.get_or_insert((line, column));
+                }
+            }
+        }
+    }
+
+    /// The datatype that holds all values.
+    pub fn datatype(&self) -> Result<DataType, Fault> {
+        let largest = self.above.max(self.below);
+        let has_floats = self.fractions || self.missing.is_some();
+        match self {
+            Self { texts: true, .. } => Ok(DataType::Bytes),
+            Self { booleans: true, .. } if self.fractions || self.whole => Ok(DataType::Bytes),
+            Self { booleans: true, missing: Some(place), .. } => Err(fault(
+                *place,
+                "the cell is empty or missing, but the column's others are booleans, which cannot be missing",
+            )),
+            Self { booleans: true, .. } => Ok(DataType::Bool),
+            Self { is_huge: false, .. } if largest <= LARGEST_SMALL => Ok(DataType::Fp64),
+            Self { is_huge: false, .. } if has_floats && largest <= LARGEST_IN_DOUBLE => Ok(DataType::Fp64),
+            Self { is_huge: false, .. } if !has_floats && self.fits_int64() => Ok(DataType::Int64),
+            Self { is_huge: false, below: 0, .. } if !has_floats => Ok(DataType::Uint64),
+            _ => Err(self.too_large(has_floats)),
+        }
+    }
+
+    fn fits_int64(&self) -> bool {
+        self.above <= i64::MAX as u64 && self.below <= i64::MIN.unsigned_abs()
+    }
+
+    fn too_large(&self, has_floats: bool) -> Fault {
+        let why = if has_floats {
+            "no FP64 holds this number exactly, and other values of the column are no whole numbers; quote what is no number"
+        } else {
+            "neither INT64 nor UINT64 holds all numbers of the column; quote what is no number"
+        };
+        fault(self.beyond_double.expect("what is too large was noted"), why)
+    }
+}
+
+fn fault((line, column): (usize, usize), why: &str) -> Fault {
+    Fault { line, column: Some(column), why: why.to_owned() }
+}
+
+/// Appends a cell to its column, which has the datatype that its survey found.
+pub(super) fn push(cell: &Cell<'_>, elements: &mut Elements, line: usize, column: usize) -> Result<(), Fault> {
+    let impossible = || fault((line, column), "the cell is not what it was surveyed as");
+    match elements {
+        Elements::Bytes(strings) => strings.push(cell.text.as_bytes()),
+        Elements::Bool(values) => match kind(cell) {
+            Kind::Bool(value) => values.push(value),
+            _ => return Err(impossible()),
+        },
+        Elements::Int64(values) => values.push(trimmed(cell).parse().map_err(|_| impossible())?),
+        Elements::Uint64(values) => {
+            let text = trimmed(cell);
+            // Zero may have a sign.
+            values.push(text.strip_prefix('-').unwrap_or(text).parse().map_err(|_| impossible())?);
+        }
+        Elements::Fp64(values) => match kind(cell) {
+            Kind::Missing => values.push(f64::NAN),
+            Kind::Infinite { negative } => values.push(if negative { f64::NEG_INFINITY } else { f64::INFINITY }),
+            _ => {
+                let value: f64 = trimmed(cell).parse().map_err(|_| impossible())?;
+                if value.is_infinite() {
+                    return Err(fault((line, column), "the number is beyond the range of FP64"));
+                }
+                values.push(value);
+            }
+        },
+        _ => unreachable!("a survey finds no other datatype"),
+    }
+    Ok(())
+}
+
+fn trimmed<'c>(cell: &'c Cell<'_>) -> &'c str {
+    cell.text.trim_matches([' ', '\t'])
+}
+
+fn kind(cell: &Cell<'_>) -> Kind {
+    if cell.text.is_empty() {
+        return Kind::Missing;
+    }
+    if cell.quoted {
+        return Kind::Text;
+    }
+    let text = trimmed(cell);
+    number(text).unwrap_or(match text {
+        "true" | "True" | "TRUE" => Kind::Bool(true),
+        "false" | "False" | "FALSE" => Kind::Bool(false),
+        "" | "NaN" | "nan" | "NAN" | "NA" | "<NA>" | "N/A" | "n/a" | "#N/A" | "null" | "NULL" | "None" => Kind::Missing,
+        "inf" | "Inf" | "Infinity" | "+inf" | "+Inf" | "+Infinity" => Kind::Infinite { negative: false },
+        "-inf" | "-Inf" | "-Infinity" => Kind::Infinite { negative: true },
+        _ => Kind::Text,
+    })
+}
+
+/// A decimal number as people write it: a sign, digits, a point before, among or behind them, an exponent.
+fn number(text: &str) -> Option<Kind> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let before = digits(unsigned);
+    if before == unsigned.len() && before > 0 {
+        return Some(Kind::Whole { negative: text.starts_with('-'), magnitude: unsigned.parse().ok() });
+    }
+    let mut rest = &unsigned[before..];
+    let mut after = 0;
+    if let Some(fraction) = rest.strip_prefix('.') {
+        after = digits(fraction);
+        rest = &fraction[after..];
+    }
+    if before + after == 0 {
+        return None;
+    }
+    if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
+        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        let length = digits(exponent);
+        if length == 0 || length != exponent.len() {
+            return None;
+        }
+        rest = "";
+    }
+    rest.is_empty().then_some(Kind::Fraction)
+}
