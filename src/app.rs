@@ -49,6 +49,7 @@ mod notifications;
 pub mod online;
 mod opener;
 mod pipelines;
+mod registry;
 pub mod shutdown;
 mod tasks;
 mod wanted;
@@ -117,9 +118,11 @@ impl App {
             pipelines: pipelines::build(&pipelines, &names.outputs),
             models: models.manager.clone(),
             outbox,
+            registry: registry::open(&server, &pipelines, &compute)?,
         };
         let worker = Arc::new(worker);
         models.attach(&worker);
+        registry::announce(&worker, &compute)?;
         Ok(Self {
             server,
             worker,

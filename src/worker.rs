@@ -21,7 +21,7 @@ use crate::{
         kafka::{outbox::Outbox, ticket::Turn},
         replies::Replies,
     },
-    codec::{self, Decoded, Intakes},
+    codec::{self, Decoded, Intakes, registry::Registry},
     error::{ErrorCode, RequestError, WorkerError},
     metrics::Stage,
     model::manager::Manager,
@@ -29,11 +29,13 @@ use crate::{
     steps::program::admit,
 };
 use answered::{Answered, Origin, Requests};
+use pipeline::patience;
 pub use pipeline::Pipeline;
 use replies::Sorted;
 use run::run;
 
 mod answered;
+mod late;
 mod lot;
 mod pipeline;
 mod replies;
@@ -49,6 +51,8 @@ pub struct Worker {
     pub models: Manager,
     /// Where answers go.
     pub outbox: Outbox,
+    /// The schemas of requests and answers that have one.
+    pub registry: Option<Arc<Registry>>,
 }
 
 impl Worker {
@@ -60,7 +64,7 @@ impl Worker {
     /// # Errors
     /// If an answer could not be published: the chunk must not be committed.
     pub async fn mill(self: &Arc<Self>, chunk: Chunk, turn: &Arc<Turn>) -> Result<(), WorkerError> {
-        let Decoded { ids, groups, refused, replies } = self.decode(&chunk);
+        let Decoded { ids, groups, refused, replies, awaiting } = self.decode(&chunk);
         let replies = Arc::new(replies);
         let mut sorted = Sorted { groups, refused };
         let waiting = self.settle_replies(&replies, &mut sorted);
@@ -69,7 +73,8 @@ impl Worker {
         let answered = self.answers(sorted.groups);
         let most = answered.len().max(1);
         let later = pin!(self.later(&origin.replies, waiting));
-        let answered = stream::select(answered, later);
+        let late = pin!(self.late(&origin, awaiting));
+        let answered = stream::select(stream::select(answered, later), late);
         if self.outbox.takes_whole_chunks() {
             let all = answered.chain(stream::iter(refused)).collect().await;
             origin.publish(all, turn).await
@@ -93,7 +98,7 @@ impl Worker {
     fn decode(&self, chunk: &Chunk) -> Decoded {
         let started = Instant::now();
         let decoded = match chunk.condemned() {
-            None => codec::decode(chunk, &self.intakes),
+            None => codec::decode_with(chunk, &self.intakes, self.registry.as_deref()),
             Some(why) => codec::refuse_all(chunk, &self.intakes, why),
         };
         // A chunk is mostly of one pipeline; the first message's stands for all.
@@ -113,7 +118,10 @@ impl Worker {
         });
         let requests = match plan {
             Ok(mut plan) => {
-                let groups = run(&plan, group, &pipeline.metrics).await;
+                let mut groups = run(&plan, group, &pipeline.metrics).await;
+                if let Some(registry) = &self.registry {
+                    registry.prepare(route.pipeline, &mut groups, patience).await;
+                }
                 Requests::Milled { groups, model: plan.pop().map(|(model, _)| model) }
             }
             Err(error) => {

@@ -14,7 +14,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_config", &["store/s3/"]),
     ("aws_sdk_s3", &["store/s3/"]),
     ("aws_smithy_http_client", &["store/s3/"]),
-    ("rustls", &["store/s3/"]),
+    ("rustls", &["store/s3/", "codec/registry/"]),
+    ("hyper", &["codec/registry/"]),
+    ("hyper_util", &["codec/registry/"]),
+    ("hyper_rustls", &["codec/registry/"]),
+    ("http_body_util", &["codec/registry/"]),
     ("prost", &["backend/onnx/", "codec/"]),
     ("serde_yaml", &["config/"]),
     // The JSON Schema of the configuration is a JSON value.

@@ -31,6 +31,7 @@ pub fn intakes(pipelines: &[PipelineConfig], requests: &[String]) -> anyhow::Res
                 Codec::Json => Format::Json,
                 Codec::Raw => Format::Raw,
                 Codec::Protobuf => Format::Protobuf,
+                Codec::Avro => Format::Avro,
             },
             routing: routing(index, pipeline)?,
             timeout: Some(pipeline.timeout.into()),

@@ -26,9 +26,11 @@ pub use asked::{Asked, Headers, Parameter};
 pub use envelope::Envelope;
 pub use format::Format;
 pub use groups::{Announced, Drafted, Groups, Rows};
+use registry::Registry;
 pub use reply::ReplyRules;
 
 mod asked;
+mod avro;
 mod binary;
 pub mod client;
 mod cloudevents;
@@ -43,6 +45,7 @@ pub mod manifest;
 pub mod notification;
 mod protobuf;
 mod raw;
+pub mod registry;
 mod reply;
 mod results;
 
@@ -130,6 +133,21 @@ pub struct Decoded {
     pub refused: Vec<Refused>,
     /// Where requests want their answers, of those that say so.
     pub replies: Replies,
+    /// Messages that can be decoded when their schema has come: see [`decode_late`].
+    pub awaiting: Vec<Awaiting>,
+}
+
+/// A message whose schema is not known yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaiting {
+    /// Index of the message in its chunk.
+    pub message: usize,
+    /// The request's id.
+    pub id: RequestId,
+    /// The id of its schema.
+    pub schema: u32,
+    /// When its time is up, in milliseconds since the Unix epoch.
+    pub deadline: i64,
 }
 
 /// What decoding must know of the worker's pipelines.
@@ -159,6 +177,12 @@ pub struct Draft<'a> {
     pub groups: &'a mut Groups,
     /// The CloudEvent that the request came in.
     pub event: Option<Arc<Event>>,
+    /// The schemas of bodies that do not say themselves what they hold.
+    pub registry: Option<&'a Registry>,
+    /// The schema that the body must wait for.
+    pub awaits: Option<u32>,
+    /// The id that was made when the message came, if it had to wait since then.
+    pub late: Option<RequestId>,
 }
 
 impl<'a> Draft<'a> {
@@ -166,7 +190,7 @@ impl<'a> Draft<'a> {
     fn of(
         chunk: &'a Chunk,
         index: usize,
-        intakes: &'a Intakes,
+        (intakes, registry): (&'a Intakes, Option<&'a Registry>),
         ids: &'a mut Ids,
         groups: &'a mut Groups,
     ) -> (Self, Result<(), RequestError>) {
@@ -175,11 +199,20 @@ impl<'a> Draft<'a> {
         let intake = &intakes.intakes[*intake];
         let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
         let event = envelope.event.event();
-        (Self { intake, envelope, message, index, topic, ids, groups, event }, verdict)
+        let (awaits, late) = (None, None);
+        (Self { intake, envelope, message, index, topic, ids, groups, event, registry, awaits, late }, verdict)
+    }
+
+    /// Whether the message has waited and must wait no more.
+    pub fn is_late(&self) -> bool {
+        self.late.is_some()
     }
 
     /// Keeps the body's id if it has one, else makes one.
     pub fn id(&mut self, body: Option<&str>) -> RequestId {
+        if let Some(id) = self.late {
+            return id;
+        }
         match body {
             Some(id) if !id.is_empty() => self.ids.push(id),
             _ => match &self.event {
@@ -241,41 +274,109 @@ impl<'a> Draft<'a> {
 /// Guarantee: each message is in exactly one group, once, or refused, once. A decoder that panics on a message is a fault
 /// of ours that this message is answered with; its neighbours are decoded one by one.
 pub fn decode(chunk: &Chunk, intakes: &Intakes) -> Decoded {
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
-        let mut decoded = Decoded::default();
-        decode_some(chunk, 0..chunk.len(), intakes, &mut decoded);
-        decoded
-    }));
-    decoded.unwrap_or_else(|_| decode_each(chunk, intakes))
+    decode_with(chunk, intakes, None)
 }
 
-fn decode_each(chunk: &Chunk, intakes: &Intakes) -> Decoded {
+/// The same with schemas. What must wait for one is neither in a group nor refused, but awaiting.
+pub fn decode_with(chunk: &Chunk, intakes: &Intakes, registry: Option<&Registry>) -> Decoded {
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let mut decoded = Decoded::default();
+        decode_some(chunk, 0..chunk.len(), (intakes, registry), &mut decoded);
+        decoded
+    }));
+    decoded.unwrap_or_else(|_| decode_each(chunk, (intakes, registry)))
+}
+
+/// Decodes messages that have waited for their schemas, which are known by now or were not there in time. The ids are those of
+/// the chunk that they were parted from, and so are their wishes for replies.
+pub fn decode_late(chunk: &Chunk, messages: &[Awaiting], intakes: &Intakes, registry: &Registry) -> Decoded {
     let mut decoded = Decoded::default();
-    for index in 0..chunk.len() {
-        let outcome = catch_unwind(AssertUnwindSafe(|| decode_some(chunk, index..index + 1, intakes, &mut decoded)));
-        if outcome.is_err() {
-            let message = chunk.message(index);
-            let (topic, intake) = &intakes.topics[message.topic];
-            let (envelope, _) = Envelope::read(chunk, index, &intakes.intakes[*intake].headers);
-            let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
-            let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
-            let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
-            let event = envelope.event.event();
-            decoded.refused.push(Refused { message: index, pipeline, id, has_headers, error, is_letter: false, event });
+    let mut ids = Ids::default();
+    let outcome = catch_unwind(AssertUnwindSafe(|| late(chunk, messages, (intakes, registry), &mut ids)));
+    if let Ok((groups, refused)) = outcome {
+        return Decoded { groups, refused, ..decoded };
+    }
+    for message in messages {
+        let one = std::slice::from_ref(message);
+        match catch_unwind(AssertUnwindSafe(|| late(chunk, one, (intakes, registry), &mut ids))) {
+            Ok((groups, refused)) => {
+                decoded.groups.extend(groups);
+                decoded.refused.extend(refused);
+            }
+            Err(_) => decoded.refused.push(panicked(chunk, message.message, intakes, |_, _| message.id)),
         }
     }
     decoded
 }
 
-fn decode_some(chunk: &Chunk, messages: Range<usize>, intakes: &Intakes, decoded: &mut Decoded) {
+fn late(
+    chunk: &Chunk,
+    messages: &[Awaiting],
+    (intakes, registry): (&Intakes, &Registry),
+    ids: &mut Ids,
+) -> (Vec<Group>, Vec<Refused>) {
+    let mut groups = Groups::expecting(messages.len());
+    let mut all_refused = Vec::new();
+    for Awaiting { message, id, .. } in messages {
+        let (mut draft, verdict) = Draft::of(chunk, *message, (intakes, Some(registry)), ids, &mut groups);
+        draft.late = Some(*id);
+        if let Err(error) = verdict.and_then(|()| decode_body(&mut draft)) {
+            let is_letter = error.code() == ErrorCode::InvalidRequest;
+            all_refused.push(refuse(&mut draft, error, is_letter));
+        }
+    }
+    (groups.finish(), all_refused)
+}
+
+fn decode_each(chunk: &Chunk, (intakes, registry): (&Intakes, Option<&Registry>)) -> Decoded {
+    let mut decoded = Decoded::default();
+    for index in 0..chunk.len() {
+        let both = (intakes, registry);
+        let outcome = catch_unwind(AssertUnwindSafe(|| decode_some(chunk, index..index + 1, both, &mut decoded)));
+        if outcome.is_err() {
+            let ids = &mut decoded.ids;
+            let fallback = |envelope: &Envelope<'_>, topic: &str| envelope.fallback_id(ids, &chunk.message(index), topic);
+            let refused = panicked(chunk, index, intakes, fallback);
+            decoded.refused.push(refused);
+        }
+    }
+    decoded
+}
+
+/// A message at which the decoder panicked.
+fn panicked(
+    chunk: &Chunk,
+    message: usize,
+    intakes: &Intakes,
+    id: impl FnOnce(&Envelope<'_>, &str) -> RequestId,
+) -> Refused {
+    let (topic, intake) = &intakes.topics[chunk.message(message).topic];
+    let (envelope, _) = Envelope::read(chunk, message, &intakes.intakes[*intake].headers);
+    let id = id(&envelope, topic);
+    let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
+    let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
+    let event = envelope.event.event();
+    Refused { message, pipeline, id, has_headers, error, is_letter: false, event }
+}
+
+fn decode_some(
+    chunk: &Chunk,
+    messages: Range<usize>,
+    (intakes, registry): (&Intakes, Option<&Registry>),
+    decoded: &mut Decoded,
+) {
     let mut groups = Groups::expecting(messages.len());
     for index in messages {
-        let (mut draft, verdict) = Draft::of(chunk, index, intakes, &mut decoded.ids, &mut groups);
+        let (mut draft, verdict) = Draft::of(chunk, index, (intakes, registry), &mut decoded.ids, &mut groups);
         let noted = reply::note(index, &draft.envelope, draft.intake, &intakes.topics, &mut decoded.replies);
         if let Err(error) = verdict.and(noted).and_then(|()| decode_body(&mut draft)) {
             let is_letter = error.code() == ErrorCode::InvalidRequest;
             let refused = refuse(&mut draft, error, is_letter);
             decoded.refused.push(refused);
+        } else if let Some(schema) = draft.awaits {
+            let id = draft.id(None);
+            let deadline = draft.envelope.deadline(&draft.message, draft.intake.timeout);
+            decoded.awaiting.push(Awaiting { message: index, id, schema, deadline });
         }
     }
     decoded.groups.extend(groups.finish());
@@ -305,7 +406,7 @@ pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decod
     let mut decoded = Decoded::default();
     let mut groups = Groups::expecting(0);
     for index in 0..chunk.len() {
-        let (mut draft, _) = Draft::of(chunk, index, intakes, &mut decoded.ids, &mut groups);
+        let (mut draft, _) = Draft::of(chunk, index, (intakes, None), &mut decoded.ids, &mut groups);
         // Where it cannot be told on its reply topic, it is told on the result topic.
         drop(reply::note(index, &draft.envelope, draft.intake, &intakes.topics, &mut decoded.replies));
         let refused = refuse(&mut draft, why.clone(), true);

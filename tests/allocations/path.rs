@@ -123,5 +123,6 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
         pipelines: vec![Pipeline::new("iris".to_owned(), segments(&[step]), outlet)],
         models,
         outbox: Outbox::AsTheyCome(producer),
+        registry: None,
     }
 }

@@ -1,0 +1,88 @@
+//! Messages whose schema is not known yet: they wait for it beside the journey, and go on as chunks of their own.
+//!
+//! Messages of one schema whose time is up together wait together; no others wait for them. What waits for nothing has gone on
+//! at once. A schema that has not come when the time is up is what they are answered with.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, FuturesUnordered},
+};
+
+use super::{
+    Worker,
+    answered::{Answered, Origin},
+    now,
+    replies::Sorted,
+};
+use crate::{
+    codec::{self, Awaiting, Decoded},
+    request::Request,
+};
+
+/// Deadlines that are this close, in milliseconds, are one.
+const TOGETHER: i64 = 100;
+
+/// How long a message waits that has no deadline.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Worker {
+    /// Answers those who must wait for a schema.
+    pub(super) fn late<'a>(
+        &'a self,
+        origin: &'a Origin,
+        awaiting: Vec<Awaiting>,
+    ) -> impl Stream<Item = Answered> + Send + 'a {
+        // Which is nobody, mostly.
+        stream::iter((!awaiting.is_empty()).then_some(awaiting)).flat_map(move |awaiting| {
+            let lots = together(awaiting).into_values().map(move |lot| self.late_lot(origin, lot));
+            lots.collect::<FuturesUnordered<_>>().flat_map_unordered(None, |sorted| {
+                let answered = self.answers(sorted.groups);
+                answered.chain(stream::iter(Answered::refused(sorted.refused)))
+            })
+        })
+    }
+
+    /// Waits for a schema, and decodes.
+    async fn late_lot(&self, origin: &Origin, lot: Vec<Awaiting>) -> Sorted {
+        let Some((registry, first)) = self.registry.as_ref().zip(lot.first()) else { return Sorted::default() };
+        registry.wait(first.schema, patience(first.deadline)).await;
+        let Decoded { groups, refused, .. } = codec::decode_late(&origin.chunk, &lot, &self.intakes, registry);
+        let sorted = Sorted { groups, refused };
+        if origin.replies.is_empty() { sorted } else { self.wait_for_replies(&origin.replies, sorted).await }
+    }
+}
+
+/// Those who wait for the same schema until the same time.
+fn together(awaiting: Vec<Awaiting>) -> BTreeMap<(u32, i64), Vec<Awaiting>> {
+    let mut lots: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for message in awaiting {
+        lots.entry((message.schema, message.deadline / TOGETHER)).or_default().push(message);
+    }
+    lots
+}
+
+/// How long somebody waits whose time is up at `deadline`.
+fn patience(deadline: i64) -> Duration {
+    if deadline == Request::NO_DEADLINE {
+        return PATIENCE;
+    }
+    Duration::from_millis(u64::try_from(deadline.saturating_sub(now())).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Ids;
+
+    #[test]
+    fn who_waits_for_another_schema_or_for_longer_waits_apart() {
+        let id = Ids::default().push("r");
+        let awaiting = [(0, 7, 1000), (1, 8, 1000), (2, 7, 1040), (3, 7, 9000)];
+        let awaiting = awaiting.map(|(message, schema, deadline)| Awaiting { message, id, schema, deadline });
+        let lots = together(awaiting.to_vec()).into_values();
+        let lots: Vec<Vec<_>> = lots.map(|lot| lot.iter().map(|message| message.message).collect()).collect();
+        assert_eq!(lots, [vec![0, 2], vec![3], vec![1]]);
+    }
+}
