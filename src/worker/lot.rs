@@ -137,8 +137,9 @@ impl Told {
         }
         let returned = RequestError::new(ErrorCode::InvalidRequest, why);
         self.instead.lock().insert(caller.message, returned.code());
+        let message = caller.message;
         encoder.error(caller, &returned);
-        encoder.dead_letter(caller.message, &returned);
+        encoder.dead_letter(message, &returned);
     }
 }
 

@@ -25,6 +25,8 @@ mod answer;
 mod program;
 mod read;
 mod schema;
+#[cfg(test)]
+pub(super) mod tests;
 mod values;
 
 /// The bytes before a record: zero, and the schema's id.

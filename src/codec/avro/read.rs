@@ -46,11 +46,6 @@ impl<'a> Reader<'a> {
         Self { body, at }
     }
 
-    /// The byte on which it stands.
-    pub fn at(&self) -> usize {
-        self.at
-    }
-
     /// How many bytes are left.
     pub fn left(&self) -> usize {
         self.body.len() - self.at

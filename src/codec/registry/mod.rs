@@ -26,6 +26,8 @@ pub use subject::{AnswerOutput, AnswerSchema, Subject};
 
 mod client;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 /// How long an id is taken for unknown after the registry has said so: somebody may be about to register it.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
@@ -93,6 +95,17 @@ impl Registry {
             turns: Semaphore::new(AT_ONCE),
             subjects: answers.into_iter().map(|answer| answer.map(Subject::new)).collect(),
         }))
+    }
+
+    /// Keeps a schema as if it had been fetched; `references` are the texts of those whose names it uses, each behind those that
+    /// it uses itself.
+    ///
+    /// # Errors
+    /// A sentence on why it cannot be used.
+    pub fn keep(&self, id: u32, schema: &str, references: &[String]) -> Result<(), String> {
+        let compiled = Compiled::of(schema, references)?;
+        self.learn(id, Known::Ready(Arc::new(compiled)));
+        Ok(())
     }
 
     /// What is known of the schema with this id.

@@ -3,12 +3,15 @@
 use std::{fs, path::Path};
 
 use super::claims::{TARGETS, Target};
-use crate::codec::{cloudevents, protobuf};
+use crate::codec::{avro, cloudevents, protobuf};
 
 /// All there are; each has a file in `fuzz/fuzz_targets/` and a folder in `fuzz/seeds/`.
 fn targets() -> Vec<Target> {
-    let others: [Target; 2] =
-        [("protobuf", protobuf::tests::claims::protobuf), ("cloudevents", cloudevents::tests::claims::cloudevents)];
+    let others: [Target; 3] = [
+        ("avro", avro::tests::claims::avro),
+        ("protobuf", protobuf::tests::claims::protobuf),
+        ("cloudevents", cloudevents::tests::claims::cloudevents),
+    ];
     TARGETS.into_iter().chain(others).collect()
 }
 
