@@ -159,11 +159,11 @@ impl<'a> Encoder<'a> {
         let mut results = self.model.map(|model| Results::new(group, model).under(self.subject, group));
         for request in &group.requests {
             match (&request.failure, results.as_mut()) {
-                (Some(error), _) => self.error(request.into(), error),
+                (Some(error), _) => self.error(&request.into(), error),
                 (None, Some(results)) => self.result(results, request),
                 (None, None) => {
                     let error = RequestError::new(ErrorCode::Internal, "no model ran for this request");
-                    self.error(request.into(), &error);
+                    self.error(&request.into(), &error);
                 }
             }
         }
@@ -179,19 +179,19 @@ impl<'a> Encoder<'a> {
 
     /// Answers a message that is not run, and keeps it as a dead letter where that is asked for.
     pub fn refused(&mut self, refused: &Refused) {
-        self.error(refused.into(), &refused.error);
+        self.error(&refused.into(), &refused.error);
         if refused.is_letter {
             self.dead_letter(refused.message, &refused.error);
         }
     }
 
     /// Answers one request with an error.
-    pub fn error(&mut self, caller: Caller, error: &RequestError) {
+    pub fn error(&mut self, caller: &Caller, error: &RequestError) {
         let id = self.ids.text(caller.id);
         let key = self.answers.push_bytes(id.as_bytes());
         let start = self.answers.buffer.len();
         json::write_error(&mut self.answers.buffer, id, error);
-        self.close(&caller, error.code().as_str(), key, start, Written::Json);
+        self.close(caller, error.code().as_str(), key, start, Written::Json);
     }
 
     /// Makes a record of the answer whose body begins at `start`; if its request came in a CloudEvent, it becomes one.

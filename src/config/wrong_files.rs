@@ -132,7 +132,7 @@ fn every_problem_of_a_pipeline_file_is_told_at_once() {
 name: my pipeline
 input:
   toppics: [a]
-  codec: protobuf
+  codec: xml
 output:
   topic: 5
   headers: sometimes
@@ -150,7 +150,7 @@ timeout: 0s
         &[
             "pipeline-0.yaml:1: name: `my pipeline` is no pipeline name: use letters, digits, `.`, `_` and `-`",
             "pipeline-0.yaml:3: input.toppics: unknown key `toppics`; did you mean `topics`?",
-            "pipeline-0.yaml:4: input.codec: expected `json`, found `protobuf`",
+            "pipeline-0.yaml:4: input.codec: expected `json`, `raw` or `protobuf`, found `xml`",
             "pipeline-0.yaml:6: output.topic: expected text, found the number 5; put it in quotes: \"5\"",
             "pipeline-0.yaml:7: output.headers: expected `auto`, `always` or `never`, found `sometimes`",
             "pipeline-0.yaml:9: steps[0].lowercas: unknown key `lowercas`; did you mean `lowercase`?",

@@ -99,7 +99,7 @@ impl Lot {
             let mut caller = caller.clone();
             let is_reply = topics[&caller.message] != pipeline.outlet.results;
             if let (true, Standing::Refused(why)) = (is_reply, self.origin.replies.standing(caller.message)) {
-                told.give_back(&mut encoder, caller, error.as_ref(), &why);
+                told.give_back(&mut encoder, &caller, error.as_ref(), &why);
                 continue;
             }
             if attempt > LAST_ATTEMPT {
@@ -115,7 +115,7 @@ impl Lot {
                 caller.has_headers = false;
                 error = RequestError::new(error.code(), SHORTEST);
             }
-            encoder.error(caller, &error);
+            encoder.error(&caller, &error);
         }
         if lost > 0 {
             let pipeline = &pipeline.name;
@@ -131,15 +131,14 @@ impl Lot {
 
 impl Told {
     /// Answers on the result topic what a reply topic did not take: an error with itself, a result with the reason.
-    fn give_back(&self, encoder: &mut Encoder<'_>, caller: Caller, error: Option<&RequestError>, why: &str) {
+    fn give_back(&self, encoder: &mut Encoder<'_>, caller: &Caller, error: Option<&RequestError>, why: &str) {
         if let Some(error) = error {
             return encoder.error(caller, error);
         }
         let returned = RequestError::new(ErrorCode::InvalidRequest, why);
         self.instead.lock().insert(caller.message, returned.code());
-        let message = caller.message;
         encoder.error(caller, &returned);
-        encoder.dead_letter(message, &returned);
+        encoder.dead_letter(caller.message, &returned);
     }
 }
 

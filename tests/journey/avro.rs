@@ -283,7 +283,7 @@ fn a_registry_that_stands_still_stops_only_what_needs_an_unknown_schema() {
 
 #[test]
 fn a_worker_whose_answers_the_registry_refuses_does_not_start_and_one_whose_registry_is_down_does() {
-    let Some(mut apicurio) = Apicurio::start() else { return };
+    let Some(apicurio) = Apicurio::start() else { return };
     let Some(rig) = rig("avro-refused", &apicurio) else { return };
     rig.model("iris", 1, "models/iris/1");
     let subject = format!("{}-value", rig.name);

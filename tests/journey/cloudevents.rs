@@ -49,7 +49,7 @@ impl Golden {
 
     /// Holds the answer against the request, and returns its data.
     fn data(&self, answer: &Record) -> Data {
-        let (header, is_error) = (|name| text(answer, name), self.data == "broken");
+        let (header, is_error) = (|name: &str| text(answer, name), self.data == "broken");
         let kind = if is_error { "com.example.ask.error" } else { "com.example.ask.response" };
         let expected = ["1.0", &self.id, "/modelmill/iris", kind, "flower/17", "blue"];
         let names = ["specversion", "id", "source", "type", "subject", "tenant"];
@@ -182,7 +182,7 @@ fn every_form_on_one_topic_in_one_chunk_is_answered_in_its_own() {
 fn plain() -> [(&'static str, &'static str, Ask); 4] {
     let flower = [5.1_f32, 3.5, 1.4, 0.2];
     let tensor = |more: Value| {
-        let mut input = json!({"name": "input", "shape": [1, 4], "datatype": "FP32"});
+        let mut input = json!({"name": "X", "shape": [1, 4], "datatype": "FP32"});
         input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!([input])
     };
