@@ -87,8 +87,12 @@ fn decode(bencher: Bencher<'_, '_>, kind: &str) {
 /// The same of lists of so many floats, in Avro behind a schema that is known.
 #[divan::bench(args = [4, 784])]
 fn decode_avro(bencher: Bencher<'_, '_>, width: usize) {
-    let place =
-        Place { url: "http://localhost".to_owned(), login: Login::Nobody, ca_file: None, timeout: Duration::from_secs(1) };
+    let place = Place {
+        url: "http://localhost".to_owned(),
+        login: Login::Nobody,
+        ca_file: None,
+        timeout: Duration::from_secs(1),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let registry = Registry::new(place, [], runtime.handle().clone()).unwrap();
     let schema = r#"{"type": "record", "name": "R", "fields": [
@@ -97,7 +101,11 @@ fn decode_avro(bencher: Bencher<'_, '_>, width: usize) {
     let record = |index: usize| {
         // The zero byte and the schema's id, the number of items in zigzag, the items, and the end of the list.
         let mut body = vec![0, 0, 0, 0, 7];
-        body.extend(if width < 64 { vec![2 * width as u8] } else { vec![(2 * width) as u8 | 128, (2 * width >> 7) as u8] });
+        body.extend(if width < 64 {
+            vec![2 * width as u8]
+        } else {
+            vec![(2 * width) as u8 | 128, (2 * width >> 7) as u8]
+        });
         (0..width).for_each(|at| body.extend(((index + at) as f32 / 8.0).to_le_bytes()));
         body.push(0);
         let headers = vec![("content-type".to_owned(), Some(b"application/avro".to_vec()))];
@@ -107,7 +115,9 @@ fn decode_avro(bencher: Bencher<'_, '_>, width: usize) {
     let chunk = Chunk::new(Box::new(MemoryRecords((0..CHUNK).map(record).collect())));
     let intakes = intakes();
     assert_eq!(codec::decode_with(&chunk, &intakes, Some(&registry)).groups[0].requests.len(), CHUNK);
-    bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| codec::decode_with(black_box(&chunk), &intakes, Some(&registry)));
+    bencher
+        .counter(ItemsCount::new(CHUNK))
+        .bench_local(|| codec::decode_with(black_box(&chunk), &intakes, Some(&registry)));
 }
 
 /// Groups as they are after a classifier of three classes ran on them.

@@ -95,15 +95,21 @@ class Maker:
         return EPOCH + datetime.timedelta(microseconds=count * 1_000_000 // unit), count
 
     def field(self, name, depth, nullable):
-        """Schema, value, and the columns that it makes."""
+        """Schema, value, the columns that it makes, and those that it makes if what it is in is null."""
         r = self.random
         shape = r.choice(["scalar"] * 6 + ["list", "list", "record", "record", "map", "either", "records"])
         if shape == "record" and depth < 3:
-            fields = [self.field(f"{name}.f{index}", depth + 1, nullable) for index in range(r.randrange(1, 4))]
+            optional = r.random() < 0.4
+            fields = [self.field(f"{name}.f{index}", depth + 1, nullable or optional) for index in range(r.randrange(1, 4))]
             schema = {"type": "record", "name": self.name("R"),
                       "fields": [{"name": f"f{index}", "type": field[0]} for index, field in enumerate(fields)]}
             value = {f"f{index}": field[1] for index, field in enumerate(fields)}
             columns = [column for field in fields for column in field[2]]
+            if optional:
+                schema = r.choice([["null", schema], [schema, "null"]])
+            if optional and r.random() < 0.4:
+                value, columns = None, [column for field in fields for column in field[3]]
+            return schema, value, columns, [column for field in fields for column in field[3]]
         elif shape == "list":
             item, kind = self.scalar()
             missing = kind in NUMBERS and r.random() < 0.3
@@ -133,14 +139,14 @@ class Maker:
             optional = not isinstance(schema, list) and r.random() < 0.3
             if (nullable or optional) and datatype.startswith("INT"):
                 datatype = "INT64" if abs(ours) > LARGEST_IN_DOUBLE else "FP64"
-            if not optional:
-                return schema, value, [column(name, datatype, [1, 1], [ours])]
-            schema = r.choice([["null", schema], [schema, "null"]])
-            if r.random() < 0.5:
-                return schema, value, [column(name, datatype, [1, 1], [ours])]
+            there = [column(name, datatype, [1, 1], [ours])]
             missing = column(name, "FP32" if kind == "float" else "FP64", [1, 1], [None])
-            return schema, None, [missing] if kind in NUMBERS else []
-        return schema, value, columns
+            missing = [missing] if kind in NUMBERS else []
+            if not optional:
+                return schema, value, there, missing
+            schema = r.choice([["null", schema], [schema, "null"]])
+            return (schema, value, there, missing) if r.random() < 0.5 else (schema, None, missing, missing)
+        return schema, value, columns, []
 
 
 def column(name, datatype, shape, data):

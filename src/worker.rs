@@ -29,8 +29,8 @@ use crate::{
     steps::program::admit,
 };
 use answered::{Answered, Origin, Requests};
-use pipeline::patience;
 pub use pipeline::Pipeline;
+use pipeline::patience;
 use replies::Sorted;
 use run::run;
 

@@ -74,6 +74,7 @@ fn outputs(worker: &Worker, pipeline: usize) -> Option<Vec<AnswerOutput>> {
     let selector = pipeline.segments[last].predict.selector().ok()?;
     let name = selector.needed()?;
     let serving = worker.models.serving();
-    let newest = serving.iter().filter(|servable| servable.id.name == *name).max_by_key(|servable| servable.id.version)?;
+    let newest =
+        serving.iter().filter(|servable| servable.id.name == *name).max_by_key(|servable| servable.id.version)?;
     pipeline.bind(last, newest).ok()?.outputs.clone()
 }

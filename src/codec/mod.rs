@@ -335,7 +335,8 @@ fn decode_each(chunk: &Chunk, (intakes, registry): (&Intakes, Option<&Registry>)
         let outcome = catch_unwind(AssertUnwindSafe(|| decode_some(chunk, index..index + 1, both, &mut decoded)));
         if outcome.is_err() {
             let ids = &mut decoded.ids;
-            let fallback = |envelope: &Envelope<'_>, topic: &str| envelope.fallback_id(ids, &chunk.message(index), topic);
+            let fallback =
+                |envelope: &Envelope<'_>, topic: &str| envelope.fallback_id(ids, &chunk.message(index), topic);
             let refused = panicked(chunk, index, intakes, fallback);
             decoded.refused.push(refused);
         }

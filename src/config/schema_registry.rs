@@ -51,7 +51,9 @@ impl SchemaRegistryConfig {
         let at = KeyPath::from("schema_registry");
         let mut problems = Vec::new();
         let rest = self.url.strip_prefix("http://").or_else(|| self.url.strip_prefix("https://"));
-        let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}');
+        let is_plain = |c: char| {
+            c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
+        };
         if rest.is_none_or(|rest| rest.starts_with('/') || rest.is_empty() || !rest.chars().all(is_plain)) {
             let sentence = "is no URL of a registry: expected `http://HOST:PORT` or `https://HOST:PORT`, perhaps with a path; a user \
                             goes to `username`";
@@ -69,7 +71,10 @@ impl SchemaRegistryConfig {
             problems.push(Problem::new(at.clone(), "has a user and a token: one of them must go"));
         }
         if self.username.is_some() != (passwords > 0) {
-            problems.push(Problem::new(at.clone(), "has a user without a password or a password without a user: both belong together"));
+            problems.push(Problem::new(
+                at.clone(),
+                "has a user without a password or a password without a user: both belong together",
+            ));
         }
         if self.timeout.is_zero() {
             problems.push(Problem::new(at.key("timeout"), "must be longer than 0, or no schema could be fetched"));
@@ -89,7 +94,11 @@ mod tests {
 
     #[test]
     fn a_registry_has_a_url_and_one_way_to_be_asked() {
-        for right in ["url: http://a:8081", "url: https://a/apis/ccompat/v7\nusername: u\npassword: p", "url: http://a\ntoken: t"] {
+        for right in [
+            "url: http://a:8081",
+            "url: https://a/apis/ccompat/v7\nusername: u\npassword: p",
+            "url: http://a\ntoken: t",
+        ] {
             assert_eq!(problems(right), Vec::<String>::new(), "{right}");
         }
         for wrong in [
@@ -108,7 +117,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        let config: SchemaRegistryConfig = serde_yaml::from_str("url: http://a\nusername: u\npassword: geheim").unwrap();
+        let config: SchemaRegistryConfig =
+            serde_yaml::from_str("url: http://a\nusername: u\npassword: geheim").unwrap();
         assert!(!format!("{config:?}").contains("geheim"));
     }
 }

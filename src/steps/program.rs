@@ -109,7 +109,16 @@ impl Segment {
         let fed = fed.map(|input| Fed { input: input.clone(), as_it_came: !touched.contains(&input.name) }).collect();
         let is_free = |name: &Name| !required.contains(name);
         let optional = signature.inputs.iter().filter(|input| input.optional).map(|input| input.name.clone());
-        Ok(Bound { before, after, fed, optional: optional.filter(is_free).collect(), required, answer, outputs, leaves })
+        Ok(Bound {
+            before,
+            after,
+            fed,
+            optional: optional.filter(is_free).collect(),
+            required,
+            answer,
+            outputs,
+            leaves,
+        })
     }
 }
 

@@ -17,7 +17,8 @@ use super::{
     replies::Sorted,
 };
 use crate::{
-    codec::{self, Awaiting, Decoded},
+    codec::{self, Awaiting, Decoded, Refused},
+    error::{ErrorCode, RequestError},
     request::Request,
 };
 
@@ -47,10 +48,22 @@ impl Worker {
     /// Waits for a schema, and decodes.
     async fn late_lot(&self, origin: &Origin, lot: Vec<Awaiting>) -> Sorted {
         let Some((registry, first)) = self.registry.as_ref().zip(lot.first()) else { return Sorted::default() };
-        registry.wait(first.schema, patience(first.deadline)).await;
-        let Decoded { groups, refused, .. } = codec::decode_late(&origin.chunk, &lot, &self.intakes, registry);
+        let patience = patience(first.deadline);
+        registry.wait(first.schema, patience).await;
+        let Decoded { groups, mut refused, .. } = codec::decode_late(&origin.chunk, &lot, &self.intakes, registry);
+        if patience.is_zero() {
+            refused.iter_mut().for_each(came_late);
+        }
         let sorted = Sorted { groups, refused };
         if origin.replies.is_empty() { sorted } else { self.wait_for_replies(&origin.replies, sorted).await }
+    }
+}
+
+/// Whose time was up before anybody was asked has no registry to blame.
+fn came_late(refused: &mut Refused) {
+    if refused.error.code() == ErrorCode::ModelUnavailable {
+        let why = "the request's time was up before its schema was asked for";
+        refused.error = RequestError::new(ErrorCode::DeadlineExceeded, why);
     }
 }
 

@@ -67,7 +67,8 @@ impl Apicurio {
     pub fn register(&self, subject: &str, schema: &str) -> u32 {
         let url = format!("{}/subjects/{subject}/versions", self.url());
         let body = json!({"schema": schema}).to_string();
-        let sent = agent().post(&url).header("content-type", "application/vnd.schemaregistry.v1+json").send(body.as_bytes());
+        let sent =
+            agent().post(&url).header("content-type", "application/vnd.schemaregistry.v1+json").send(body.as_bytes());
         let text = sent.unwrap_or_else(|error| panic!("{url}: {error}")).body_mut().read_to_string().unwrap();
         let answer: Value = serde_json::from_str(&text).unwrap();
         answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}")).try_into().unwrap()
@@ -125,7 +126,11 @@ impl Drop for Apicurio {
 }
 
 fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).http_status_as_error(false).build().into()
+    ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(20)))
+        .http_status_as_error(false)
+        .build()
+        .into()
 }
 
 fn program() -> Option<PathBuf> {
@@ -137,7 +142,15 @@ fn program() -> Option<PathBuf> {
 fn spawn(program: &Path, folder: &Path, port: u16) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let mut java = Command::new("setpriv");
-    java.args(["--pdeathsig", "KILL", "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1"]);
+    java.args([
+        "--pdeathsig",
+        "KILL",
+        "java",
+        "-Xmx256m",
+        "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",
+        "-XX:TieredStopAtLevel=1",
+    ]);
     java.args(["-Dquarkus.http.host=127.0.0.1".to_owned(), format!("-Dquarkus.http.port={port}")]);
     java.arg("-jar").arg(program).current_dir(folder);
     java.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()

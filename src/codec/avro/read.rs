@@ -22,7 +22,7 @@ pub struct Broken {
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {} {} was expected", self.at, self.expected)
+        write!(f, "expected {} at byte {}", self.expected, self.at)
     }
 }
 
@@ -175,9 +175,7 @@ impl<'a> Reader<'a> {
                 let branch = self.index(branches.len(), "the index of a branch of a union")?;
                 self.skip_at(nodes, branches[branch], depth + 1)
             }
-            Node::Record(fields) => {
-                fields.iter().try_for_each(|field| self.skip_at(nodes, field.node, depth + 1))
-            }
+            Node::Record(fields) => fields.iter().try_for_each(|field| self.skip_at(nodes, field.node, depth + 1)),
             Node::Array(items) => self.skip_blocks(|reader| reader.skip_at(nodes, *items, depth + 1)),
             Node::Map(values) => self.skip_blocks(|reader| {
                 reader.bytes()?;

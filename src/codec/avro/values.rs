@@ -177,7 +177,13 @@ impl Value<'_> {
                 Scalar::Boolean | Scalar::Bytes | Scalar::Fixed(_) | Scalar::Enum(_) => return None,
             },
             (Self::Boolean(_), _) => DataType::Bool,
-            (Self::Int(_), _) => if nullable { DataType::Fp64 } else { DataType::Int32 },
+            (Self::Int(_), _) => {
+                if nullable {
+                    DataType::Fp64
+                } else {
+                    DataType::Int32
+                }
+            }
             (Self::Long(long), _) if nullable && long.unsigned_abs() <= LARGEST_IN_DOUBLE => DataType::Fp64,
             (Self::Long(_), _) => DataType::Int64,
             (Self::Float(_), _) => DataType::Fp32,

@@ -240,7 +240,8 @@ fn tls(place: &Place) -> Result<ClientConfig, String> {
     let builder = match &place.ca_file {
         Some(file) => {
             let name = file.display();
-            let roots = authorities(file).map_err(|why| format!("`{name}` {why}; expected a PEM file of certificates"))?;
+            let roots =
+                authorities(file).map_err(|why| format!("`{name}` {why}; expected a PEM file of certificates"))?;
             builder.with_root_certificates(roots)
         }
         // Those of the system take some time to be read.

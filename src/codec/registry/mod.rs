@@ -20,8 +20,8 @@ use tokio::{
 
 use super::avro::Compiled;
 use crate::error::{ErrorCode, RequestError};
-pub use client::{Login, Place, Secret};
 use client::{Client, Failure};
+pub use client::{Login, Place, Secret};
 pub use subject::{AnswerOutput, AnswerSchema, Subject};
 
 mod client;
@@ -174,7 +174,7 @@ impl Registry {
                 }
                 Err(failure) => failure,
             };
-            tracing::warn!(id, reason = %failure, "a schema cannot be fetched");
+            let reason = failure.to_string();
             {
                 let mut sought = self.sought.lock();
                 let Some(sender) = sought.get(&id) else { return };
@@ -183,7 +183,11 @@ impl Registry {
                     sought.remove(&id);
                     return;
                 }
-                sender.send_replace(failure.to_string());
+                // The same again is no news.
+                if *sender.borrow() != reason {
+                    tracing::warn!(id, reason, "a schema cannot be fetched; it is tried again");
+                }
+                sender.send_replace(reason);
             }
             sleep(jittered(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -124,7 +124,13 @@ impl Registry {
                 match self.ask(subject, shape).await {
                     Ok(verdict) => drop(subject.known.write().insert(shape.clone(), verdict)),
                     Err(why) => {
-                        tracing::warn!(subject = subject.config.subject, reason = why, "a schema cannot be settled");
+                        if why != last {
+                            tracing::warn!(
+                                subject = subject.config.subject,
+                                reason = why,
+                                "a schema cannot be settled"
+                            );
+                        }
                         last = why;
                         sleep(jittered(pause)).await;
                         pause = (pause * 2).min(LONGEST_PAUSE);

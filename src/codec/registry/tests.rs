@@ -14,10 +14,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::{
-    codec::avro::Shape,
-    tensor::DataType,
-};
+use crate::{codec::avro::Shape, tensor::DataType};
 
 const LONG: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_millis(300);
@@ -71,7 +68,8 @@ impl Server {
                 head.push(line.trim().to_owned());
             }
             let header = |name: &str| {
-                let found = head.iter().find_map(|line| line.to_lowercase().starts_with(name).then(|| &line[name.len()..]));
+                let found =
+                    head.iter().find_map(|line| line.to_lowercase().starts_with(name).then(|| &line[name.len()..]));
                 found.unwrap_or_default().trim().to_owned()
             };
             let mut body = vec![0; header("content-length:").parse().unwrap_or(0)];
@@ -229,9 +227,10 @@ fn schemas_that_a_schema_refers_to_are_fetched_before_it_each_once() {
             "/base/schemas/ids/7" => {
                 (r#"{"type": "array", "items": "B"}"#.to_owned(), vec![reference("b/x"), reference("a")])
             }
-            "/base/subjects/b%2Fx/versions/1" => {
-                (r#"{"type": "record", "name": "B", "fields": [{"name": "a", "type": "A"}]}"#.to_owned(), vec![reference("a")])
-            }
+            "/base/subjects/b%2Fx/versions/1" => (
+                r#"{"type": "record", "name": "B", "fields": [{"name": "a", "type": "A"}]}"#.to_owned(),
+                vec![reference("a")],
+            ),
             "/base/subjects/a/versions/1" => (fixed("A"), vec![]),
             other => panic!("{other}"),
         };
@@ -303,7 +302,9 @@ fn outputs() -> Vec<AnswerOutput> {
 
 #[test]
 fn the_schema_of_answers_is_registered_or_looked_up_once() {
-    for (register, path) in [(true, "POST /base/subjects/iris%2Fvalue/versions"), (false, "POST /base/subjects/iris%2Fvalue")] {
+    for (register, path) in
+        [(true, "POST /base/subjects/iris%2Fvalue/versions"), (false, "POST /base/subjects/iris%2Fvalue")]
+    {
         let server = Server::start(|_, _, body| {
             let sent: serde_json::Value = serde_json::from_str(body).unwrap();
             assert!(sent["schema"].as_str().unwrap().contains("\"label\""), "{sent}");

@@ -46,7 +46,8 @@ pub fn avro(data: &[u8]) {
     let neighbour = body(3, &[4, 2, 2, 0]);
     let decoded = decode(&registry(), &[&neighbour, &whole, &neighbour, &longer, shorter]);
     assert!(decoded.awaiting.is_empty());
-    let taken: Vec<_> = decoded.groups.iter().flat_map(|group| &group.requests).map(|request| request.message).collect();
+    let taken: Vec<_> =
+        decoded.groups.iter().flat_map(|group| &group.requests).map(|request| request.message).collect();
     assert_eq!(taken.len() + decoded.refused.len(), 5, "each is answered once");
     let takes = |message: usize| taken.contains(&message);
     assert!(takes(0) && takes(2), "neighbours are not touched: {decoded:?}");

@@ -91,9 +91,9 @@ fn what_confluents_serializer_writes_becomes_columns() {
 fn bodies_that_are_no_records_are_refused_in_a_sentence() {
     let schema = r#"{"type": "record", "name": "R", "fields": [{"name": "a", "type": "string"}]}"#;
     for (record, why) in [
-        (&[][..], "schema 7: at byte 5 a whole number"),
-        (&[6, b'a', b'b'], "schema 7: at byte 6 a text"),
-        (&[2, b'a', 0], "schema 7: at byte 7 the end"),
+        (&[][..], "schema 7: expected a whole number at byte 5"),
+        (&[6, b'a', b'b'], "schema 7: expected a text or bytes of no more than are left at byte 6"),
+        (&[2, b'a', 0], "schema 7: expected the end at byte 7"),
     ] {
         let (code, message) = columns(schema, &body(7, record)).unwrap_err();
         assert_eq!(code, ErrorCode::InvalidRequest);
@@ -207,7 +207,10 @@ fn an_answer_is_read_by_the_schema_that_it_was_written_by() {
     Writer::new(id, "mill", "3", group.columns.iter()).write(&mut out, "r-0", Some(0..1));
     let found = columns(&Shape::of_group(&group).schema("p"), &out).unwrap();
     let names: Vec<_> = found.as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
-    assert!(names.starts_with(&["id", "model_name", "model_version", "bool"]) && names.contains(&"label_1"), "{names:?}");
+    assert!(
+        names.starts_with(&["id", "model_name", "model_version", "bool"]) && names.contains(&"label_1"),
+        "{names:?}"
+    );
 }
 
 proptest! {
