@@ -104,7 +104,7 @@ fn decode_avro(bencher: Bencher<'_, '_>, width: usize) {
         body.extend(if width < 64 {
             vec![2 * width as u8]
         } else {
-            vec![(2 * width) as u8 | 128, (2 * width >> 7) as u8]
+            vec![(2 * width) as u8 | 128, ((2 * width) >> 7) as u8]
         });
         (0..width).for_each(|at| body.extend(((index + at) as f32 / 8.0).to_le_bytes()));
         body.push(0);
