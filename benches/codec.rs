@@ -3,7 +3,7 @@
 //! `cargo bench --bench codec`. A chunk has 1,000 messages of 4 numbers each, so that a time in µs is also that time in ns per
 //! request. `benches/json.rs` has the bodies alone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use modelmill::{
@@ -12,9 +12,10 @@ use modelmill::{
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
-        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing,
+        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, Rules,
         encode::{Encoder, HeaderPolicy, Model, Outlet},
         envelope::HeaderNames,
+        registry::{Login, Place, Registry},
     },
     error::{ErrorCode, RequestError},
     request::Route,
@@ -81,6 +82,41 @@ fn intakes() -> Intakes {
 fn decode(bencher: Bencher<'_, '_>, kind: &str) {
     let (chunk, intakes) = (chunk(kind), intakes());
     bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| codec::decode(black_box(&chunk), &intakes));
+}
+
+/// The same of lists of so many floats, in Avro behind a schema that is known.
+#[divan::bench(args = [4, 784])]
+fn decode_avro(bencher: Bencher<'_, '_>, width: usize) {
+    let place = Place {
+        url: "http://localhost".to_owned(),
+        login: Login::Nobody,
+        ca_file: None,
+        timeout: Duration::from_secs(1),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let registry = Registry::new(place, [], runtime.handle().clone()).unwrap();
+    let schema = r#"{"type": "record", "name": "R", "fields": [
+        {"name": "input", "type": {"type": "array", "items": "float"}}]}"#;
+    registry.keep(7, schema, &[]).unwrap();
+    let record = |index: usize| {
+        // The zero byte and the schema's id, the number of items in zigzag, the items, and the end of the list.
+        let mut body = vec![0, 0, 0, 0, 7];
+        body.extend(if width < 64 {
+            vec![2 * width as u8]
+        } else {
+            vec![(2 * width) as u8 | 128, ((2 * width) >> 7) as u8]
+        });
+        (0..width).for_each(|at| body.extend(((index + at) as f32 / 8.0).to_le_bytes()));
+        body.push(0);
+        let headers = vec![("content-type".to_owned(), Some(b"application/avro".to_vec()))];
+        let key = Some(format!("request-{index:07}").into_bytes());
+        MemoryRecord { offset: index as i64, key, payload: Some(body), headers, ..MemoryRecord::default() }
+    };
+    let chunk = Chunk::new(Box::new(MemoryRecords((0..CHUNK).map(record).collect())));
+    let intakes = intakes();
+    let rules = Rules { intakes: &intakes, registry: Some(&registry) };
+    assert_eq!(codec::decode(&chunk, rules).groups[0].requests.len(), CHUNK);
+    bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| codec::decode(black_box(&chunk), rules));
 }
 
 /// Groups as they are after a classifier of three classes ran on them.

@@ -50,6 +50,7 @@ mod notifications;
 pub mod online;
 mod opener;
 mod pipelines;
+mod registry;
 pub mod shutdown;
 mod tasks;
 mod wanted;
@@ -119,9 +120,11 @@ impl App {
             models: models.manager.clone(),
             outbox,
             room: Room::new(server.limits.inflated_bytes.bytes()),
+            registry: registry::open(&server, &pipelines, &compute)?,
         };
         let worker = Arc::new(worker);
         models.attach(&worker);
+        registry::announce(&worker, &compute)?;
         Ok(Self {
             server,
             worker,

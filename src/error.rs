@@ -15,7 +15,7 @@ pub enum ErrorCode {
     InvalidInput,
     /// No such model or version.
     UnknownModel,
-    /// The model is there and cannot be served.
+    /// The model is there and cannot be served; or a schema did not come from its registry in time.
     ModelUnavailable,
     /// The time budget was spent before inference.
     DeadlineExceeded,

@@ -22,8 +22,9 @@ use crate::{
         replies::Replies,
     },
     codec::{
-        self, Decoded, Intakes,
+        self, Decoded, Intakes, Rules,
         inflate::{Inflater, Room, Space},
+        registry::Registry,
     },
     error::{ErrorCode, RequestError, WorkerError},
     metrics::Stage,
@@ -33,10 +34,12 @@ use crate::{
 };
 use answered::{Answered, Origin, Requests};
 pub use pipeline::Pipeline;
+use pipeline::patience;
 use replies::Sorted;
 use run::run;
 
 mod answered;
+mod late;
 mod lot;
 mod parts;
 mod pipeline;
@@ -55,6 +58,8 @@ pub struct Worker {
     pub outbox: Outbox,
     /// The memory for requests that were compressed.
     pub room: Room,
+    /// The schemas of requests and answers that have one.
+    pub registry: Option<Arc<Registry>>,
 }
 
 impl Worker {
@@ -84,7 +89,7 @@ impl Worker {
         mut ready: Vec<Answered>,
         turn: &Arc<Turn>,
     ) -> Result<(), WorkerError> {
-        let Decoded { ids, groups, refused, replies, rest: _, space } = decoded;
+        let Decoded { ids, groups, refused, replies, awaiting, rest: _, space } = decoded;
         let replies = Arc::new(replies);
         let mut sorted = Sorted { groups, refused };
         let waiting = self.settle_replies(&replies, &mut sorted);
@@ -93,7 +98,8 @@ impl Worker {
         let answered = self.answers(sorted.groups);
         let most = answered.len().max(1);
         let later = pin!(self.later(&origin.replies, waiting));
-        let answered = stream::select(answered, later);
+        let late = pin!(self.late(&origin, awaiting));
+        let answered = stream::select(stream::select(answered, later), late);
         if self.outbox.takes_whole_chunks() {
             let all = answered.chain(stream::iter(ready)).collect().await;
             // Others may have it now: these answers wait for those of earlier chunks.
@@ -120,13 +126,17 @@ impl Worker {
     fn decode(&self, chunk: &Chunk, from: usize, before: Decoded, space: Option<Space>) -> Decoded {
         let started = Instant::now();
         let decoded = match chunk.condemned() {
-            None => codec::decode_part(chunk, from, &self.intakes, Inflater::within(&self.room, space), before),
+            None => codec::decode_part(chunk, from, self.rules(), Inflater::within(&self.room, space), before),
             Some(why) => codec::refuse_all(chunk, &self.intakes, why),
         };
         // A chunk is mostly of one pipeline; the first message's stands for all.
         let pipeline = self.intakes.topics[chunk.message(0).topic].1;
         self.pipelines[pipeline].metrics.stage(Stage::Decode, started.elapsed());
         decoded
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules { intakes: &self.intakes, registry: self.registry.as_deref() }
     }
 
     /// Takes one group through its pipeline.
@@ -140,7 +150,10 @@ impl Worker {
         });
         let requests = match plan {
             Ok(mut plan) => {
-                let groups = run(&plan, group, &pipeline.metrics).await;
+                let mut groups = run(&plan, group, &pipeline.metrics).await;
+                if let Some(registry) = &self.registry {
+                    registry.prepare(route.pipeline, &mut groups, patience).await;
+                }
                 Requests::Milled { groups, model: plan.pop().map(|(model, _)| model) }
             }
             Err(error) => {

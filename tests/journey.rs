@@ -3,6 +3,10 @@
 //! `make test` starts the Kafka; `MODELMILL_TEST_KAFKA` names one that runs already. ONNX Runtime is found as the program finds
 //! it (`ORT_DYLIB_PATH`). Everything is one program, so that it is linked once, and its tests run side by side.
 
+#[path = "support/apicurio.rs"]
+mod apicurio;
+#[path = "journey/avro.rs"]
+mod avro;
 #[path = "journey/bad_input.rs"]
 mod bad_input;
 #[path = "journey/beginning.rs"]

@@ -9,6 +9,10 @@ pub mod found;
 #[path = "../../src/codec/json/tests/oracle.rs"]
 pub mod oracle;
 
+/// The claims of Avro.
+#[path = "../../src/codec/avro/tests/claims.rs"]
+pub mod avro;
+
 /// The claims of CloudEvents.
 #[path = "../../src/codec/cloudevents/tests/claims.rs"]
 pub mod cloudevents;

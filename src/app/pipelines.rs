@@ -32,6 +32,7 @@ pub fn intakes(pipelines: &[PipelineConfig], requests: &[String]) -> anyhow::Res
                 Codec::Raw => Format::Raw,
                 Codec::Protobuf => Format::Protobuf,
                 Codec::Csv => Format::Csv,
+                Codec::Avro => Format::Avro,
             },
             routing: routing(index, pipeline)?,
             timeout: Some(pipeline.timeout.into()),

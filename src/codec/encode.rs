@@ -9,6 +9,7 @@ use super::{
     Refused,
     cloudevents::{Outcome, Reply},
     json,
+    registry::Subject,
     results::{Results, Written},
 };
 use crate::{
@@ -99,6 +100,7 @@ pub struct Encoder<'a> {
     outlet: &'a Outlet,
     replies: Option<&'a Replies>,
     model: Option<Model<'a>>,
+    subject: Option<&'a Subject>,
     answers: Answers,
     /// Our headers by what they state of the status and of the body: index in the answers' sets.
     prepared: Vec<(&'static str, Written, usize)>,
@@ -122,6 +124,7 @@ impl<'a> Encoder<'a> {
             outlet,
             replies: None,
             model: None,
+            subject: None,
             answers,
             prepared: Vec::new(),
             copied_of_events: None,
@@ -140,6 +143,12 @@ impl<'a> Encoder<'a> {
         Self { model, ..self }
     }
 
+    /// With answers in Avro to requests in Avro, whose schemas are known under this subject.
+    #[must_use]
+    pub(crate) fn under(self, subject: Option<&'a Subject>) -> Self {
+        Self { subject, ..self }
+    }
+
     /// The records to publish.
     pub fn finish(self) -> Answers {
         self.answers
@@ -147,7 +156,7 @@ impl<'a> Encoder<'a> {
 
     /// Answers every request of a group.
     pub fn group(&mut self, group: &Group) {
-        let mut results = self.model.map(|model| Results::new(group, model));
+        let mut results = self.model.map(|model| Results::new(group, model).under(self.subject, group));
         for request in &group.requests {
             match (&request.failure, results.as_mut()) {
                 (Some(error), _) => self.error(&request.into(), error),
@@ -263,7 +272,8 @@ impl<'a> Encoder<'a> {
     /// that says not itself how it is to be read would be none either.
     fn indispensable(&mut self, written: Written, message: usize) -> Option<AnswerHeaders> {
         let copied = if self.needs_correlation_id(message) { Copied::CorrelationId } else { Copied::None };
-        if copied == Copied::None && written == Written::Json {
+        // What is no JSON and begins with a zero byte is Avro: its readers know that.
+        if copied == Copied::None && matches!(written, Written::Json | Written::Avro) {
             return None;
         }
         Some(AnswerHeaders { copied, set: self.prepared(NO_STATUS, written) })

@@ -8,16 +8,20 @@
 //! | `image/*`, `text/plain`, `application/octet-stream` | none, or 0 | [`Format::Raw`] |
 //! | `application/x-protobuf`, `application/protobuf` | none | [`Format::Protobuf`] |
 //! | `text/csv` | none | [`Format::Csv`] |
+//! | `application/avro`, `avro/binary`, `application/vnd.confluent.avro` | none | [`Format::Avro`] |
 //! | `application/cloudevents+json` | any | [`Format::Event`], and then that of its data |
 //!
 //! A new format is a variant here, a file or folder beside this one with a `decode(body, draft)`, and its rows of the
 //! table. If its answers look like none before, [`crate::request::Form`] gets a variant, too, and `results` its writer.
 
-use super::{Draft, Envelope, binary, cloudevents, csv, envelope::HEADER_LENGTH, json, protobuf, raw};
+use super::{Draft, Envelope, avro, binary, cloudevents, csv, envelope::HEADER_LENGTH, json, protobuf, raw};
 use crate::error::{ErrorCode, RequestError};
 
 /// The content-type of answers in protobuf.
 pub const PROTOBUF: &str = "application/x-protobuf";
+
+/// The content-type of answers in Avro.
+pub const AVRO: &str = "application/avro";
 
 /// The wire formats of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub enum Format {
     Protobuf,
     /// A table with a header line; its answer is that of row form.
     Csv,
+    /// An Avro record whose schema is in a registry.
+    Avro,
     /// A CloudEvent in structured mode, whose data are in another format.
     Event,
 }
@@ -57,6 +63,7 @@ impl Format {
             None if is("application/json") => Ok(Self::Json),
             None if is(PROTOBUF) || is("application/protobuf") => Ok(Self::Protobuf),
             None if is("text/csv") => Ok(Self::Csv),
+            None if is(AVRO) || is("avro/binary") || is("application/vnd.confluent.avro") => Ok(Self::Avro),
             // No JSON at all is Triton's raw binary request.
             None | Some(0) if is_octets || is("text/plain") || is_image(essence) => Ok(Self::Raw),
             Some(header) if is("application/json") || is_octets => Ok(Self::Binary { header }),
@@ -78,6 +85,7 @@ impl Format {
             Self::Raw => raw::decode(body, draft),
             Self::Protobuf => protobuf::decode(body, draft),
             Self::Csv => csv::decode(body, draft),
+            Self::Avro => avro::decode(body, draft),
             Self::Event => cloudevents::decode(body, draft),
         }
     }
@@ -87,7 +95,7 @@ impl Format {
         match self {
             // Both begin with JSON, and whatever is wrong with where it ends does not matter.
             Self::Json | Self::Binary { .. } => json::find_id(body),
-            Self::Raw | Self::Csv => None,
+            Self::Raw | Self::Csv | Self::Avro => None,
             Self::Protobuf => protobuf::find_id(body).map(Into::into),
             // Whose it is depends on its data: see `cloudevents::find_id`.
             Self::Event => None,
@@ -96,7 +104,7 @@ impl Format {
 }
 
 /// The content-types that are known, for a sentence.
-const KNOWN: &str = "application/json, application/octet-stream, application/x-protobuf, application/cloudevents+json, text/csv, image/… or text/plain";
+const KNOWN: &str = "application/json, application/octet-stream, application/x-protobuf, application/avro, application/cloudevents+json, text/csv, image/… or text/plain";
 
 fn is_image(essence: &str) -> bool {
     essence.split_once('/').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("image"))
@@ -131,6 +139,8 @@ mod tests {
             (Some("application/cloudevents+json; charset=utf-8"), Some(10), Format::Event),
             (Some("Text/CSV; header=present"), None, Format::Csv),
             (Some("application/x-protobuf"), None, Format::Protobuf),
+            (Some("Application/Avro"), None, Format::Avro),
+            (Some("avro/binary"), None, Format::Avro),
             (Some("application/protobuf; proto=inference.ModelInferRequest"), None, Format::Protobuf),
         ] {
             assert_eq!(format(content_type, header_length), Ok(expected), "{content_type:?} {header_length:?}");

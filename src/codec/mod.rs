@@ -5,35 +5,31 @@
 //! be decoded becomes a [`Refused`] with the id that could be found. [`encode`] writes the answers of a group, one after
 //! another, into one buffer, each in the [`Form`] that its request remembers ([`results`]).
 
-use std::{
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     broker::{Chunk, Message, replies::Replies},
     error::{ErrorCode, RequestError},
-    request::{
-        Form, Group, Ids, Options, Request, RequestId, Route,
-        event::{Event, Mode},
-    },
+    request::{Form, Group, Ids, Options, Request, RequestId, Route, event::Event},
     tensor::Name,
 };
 
 pub use asked::{Asked, Headers, Parameter};
+pub use decode::{Rules, decode, decode_late, decode_part, refuse_all};
 pub use envelope::Envelope;
 pub use format::Format;
 pub use groups::{Announced, Drafted, Groups, Rows};
-use inflate::{Body, Inflater, Space};
+use inflate::Space;
+use registry::Registry;
 pub use reply::ReplyRules;
 
 mod asked;
+mod avro;
 mod binary;
 pub mod client;
 mod cloudevents;
 mod csv;
+mod decode;
 pub mod encode;
 pub mod envelope;
 pub mod event;
@@ -46,6 +42,7 @@ pub mod manifest;
 pub mod notification;
 mod protobuf;
 mod raw;
+pub mod registry;
 mod reply;
 mod results;
 #[cfg(test)]
@@ -139,6 +136,21 @@ pub struct Decoded {
     pub rest: Option<usize>,
     /// The space of the columns that were made of compressed bodies.
     pub space: Option<Space>,
+    /// Messages that can be decoded when their schema has come: see [`decode_late`].
+    pub awaiting: Vec<Awaiting>,
+}
+
+/// A message whose schema is not known yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaiting {
+    /// Index of the message in its chunk.
+    pub message: usize,
+    /// The request's id.
+    pub id: RequestId,
+    /// The id of its schema.
+    pub schema: u32,
+    /// When its time is up, in milliseconds since the Unix epoch.
+    pub deadline: i64,
 }
 
 /// What decoding must know of the worker's pipelines.
@@ -168,6 +180,12 @@ pub struct Draft<'a> {
     pub groups: &'a mut Groups,
     /// The CloudEvent that the request came in.
     pub event: Option<Arc<Event>>,
+    /// The schemas of bodies that do not say themselves what they hold.
+    pub registry: Option<&'a Registry>,
+    /// The schema that the body must wait for.
+    pub awaits: Option<u32>,
+    /// The id that was made when the message came, if it had to wait since then.
+    pub late: Option<RequestId>,
 }
 
 impl<'a> Draft<'a> {
@@ -175,20 +193,29 @@ impl<'a> Draft<'a> {
     fn of(
         chunk: &'a Chunk,
         index: usize,
-        intakes: &'a Intakes,
+        rules: Rules<'a>,
         ids: &'a mut Ids,
         groups: &'a mut Groups,
     ) -> (Self, Result<(), RequestError>) {
         let message = chunk.message(index);
-        let (topic, intake) = &intakes.topics[message.topic];
-        let intake = &intakes.intakes[*intake];
+        let (topic, intake) = &rules.intakes.topics[message.topic];
+        let intake = &rules.intakes.intakes[*intake];
         let (envelope, verdict) = Envelope::read(chunk, index, &intake.headers);
         let event = envelope.event.event();
-        (Self { intake, envelope, message, index, topic, ids, groups, event }, verdict)
+        let (registry, awaits, late) = (rules.registry, None, None);
+        (Self { intake, envelope, message, index, topic, ids, groups, event, registry, awaits, late }, verdict)
+    }
+
+    /// Whether the message has waited and must wait no more.
+    pub fn is_late(&self) -> bool {
+        self.late.is_some()
     }
 
     /// Keeps the body's id if it has one, else makes one.
     pub fn id(&mut self, body: Option<&str>) -> RequestId {
+        if let Some(id) = self.late {
+            return id;
+        }
         // Only what was compressed can be longer than its record; all ids of a chunk are kept until the end.
         const LONGEST_INFLATED: usize = 1 << 10;
         let longest = match self.message.payload {
@@ -248,160 +275,5 @@ impl<'a> Draft<'a> {
                 parameters,
             }),
         }
-    }
-}
-
-/// Decodes every message of a chunk, those that are compressed within the default limit.
-///
-/// Guarantee: each message is in exactly one group, once, or refused, once. A decoder that panics on a message is a fault
-/// of ours that this message is answered with; its neighbours are decoded one by one.
-pub fn decode(chunk: &Chunk, intakes: &Intakes) -> Decoded {
-    decode_part(chunk, 0, intakes, Inflater::alone(Inflater::DEFAULT_MOST), Decoded::default())
-}
-
-/// Decodes the messages of a chunk from `from` on, as far as there is room for what is compressed; [`Decoded::rest`] says
-/// where the next part begins. `before` is what the part before it left: its ids and replies go on.
-///
-/// Guarantee: as that of [`decode`]. A part that was given space makes progress.
-pub fn decode_part(
-    chunk: &Chunk,
-    from: usize,
-    intakes: &Intakes,
-    mut inflater: Inflater<'_>,
-    before: Decoded,
-) -> Decoded {
-    let mut decoded = Decoded { ids: before.ids, replies: before.replies, ..Decoded::default() };
-    let outcome =
-        catch_unwind(AssertUnwindSafe(|| decode_some(chunk, from..chunk.len(), intakes, &mut inflater, &mut decoded)));
-    decoded.rest = outcome.unwrap_or_else(|_| {
-        decoded.replies.forget_from(from);
-        (decoded.groups, decoded.refused) = Default::default();
-        inflater.restart();
-        decode_each(chunk, from, intakes, &mut inflater, &mut decoded)
-    });
-    decoded.space = inflater.into_space();
-    decoded
-}
-
-fn decode_each(
-    chunk: &Chunk,
-    from: usize,
-    intakes: &Intakes,
-    inflater: &mut Inflater<'_>,
-    decoded: &mut Decoded,
-) -> Option<usize> {
-    for index in from..chunk.len() {
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| decode_some(chunk, index..index + 1, intakes, inflater, decoded)));
-        match outcome {
-            Ok(None) => {}
-            Ok(rest) => return rest,
-            Err(_) => {
-                let message = chunk.message(index);
-                let (topic, intake) = &intakes.topics[message.topic];
-                let (envelope, _) = Envelope::read(chunk, index, &intakes.intakes[*intake].headers);
-                let id = envelope.fallback_id(&mut decoded.ids, &message, topic);
-                let error = RequestError::new(ErrorCode::Internal, "the decoder panicked");
-                let (pipeline, has_headers) = (intakes.intakes[*intake].pipeline, envelope.has_headers);
-                let event = envelope.event.event();
-                decoded.refused.push(Refused {
-                    message: index,
-                    pipeline,
-                    id,
-                    has_headers,
-                    error,
-                    is_letter: false,
-                    event,
-                });
-            }
-        }
-    }
-    None
-}
-
-/// Decodes messages up to the one that must wait for the next part, which it returns.
-fn decode_some(
-    chunk: &Chunk,
-    messages: Range<usize>,
-    intakes: &Intakes,
-    inflater: &mut Inflater<'_>,
-    decoded: &mut Decoded,
-) -> Option<usize> {
-    let mut groups = Groups::expecting(messages.len());
-    let mut rest = None;
-    for index in messages {
-        let (mut draft, verdict) = Draft::of(chunk, index, intakes, &mut decoded.ids, &mut groups);
-        let Some(body) = inflater.open(&draft.envelope, draft.message.payload) else {
-            rest = Some(index);
-            break;
-        };
-        let noted = reply::note(index, &draft.envelope, draft.intake, &intakes.topics, &mut decoded.replies);
-        match verdict.and(noted).and_then(|()| decode_body(&body, &mut draft)) {
-            Ok(()) => inflater.keep(),
-            Err(error) => {
-                let is_letter = error.code() == ErrorCode::InvalidRequest;
-                let refused = refuse(&mut draft, body.bytes, error, is_letter);
-                decoded.refused.push(refused);
-            }
-        }
-    }
-    decoded.groups.extend(groups.finish());
-    rest
-}
-
-fn refuse(draft: &mut Draft<'_>, body: Option<&[u8]>, error: RequestError, is_letter: bool) -> Refused {
-    // Whatever was wrong, be it a header: an answer with the body's own id finds its caller. What is of no format that we
-    // know may be JSON all the same.
-    draft.event = draft.event.take().or_else(|| cloudevents::find(&draft.envelope, body));
-    let id = match &draft.event {
-        Some(event) if event.mode == Mode::Structured => {
-            body.and_then(|body| cloudevents::find_id(&draft.envelope, body)).map(Into::into)
-        }
-        _ => {
-            let format = Format::of(&draft.envelope, draft.intake.format).unwrap_or(Format::Json);
-            body.and_then(|body| format.find_id(body))
-        }
-    };
-    let id = draft.id(id.as_deref());
-    let (pipeline, has_headers) = (draft.intake.pipeline, draft.envelope.has_headers);
-    Refused { message: draft.index, pipeline, id, has_headers, error, is_letter, event: draft.event.clone() }
-}
-
-/// Refuses every message of a chunk, which becomes a dead letter; of a body, nothing is looked for but its id.
-pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decoded {
-    /// Where an id is looked for in what is compressed.
-    const BEGINNING: usize = 64 << 10;
-    let mut decoded = Decoded::default();
-    let mut groups = Groups::expecting(0);
-    let mut inflater = Inflater::alone(BEGINNING);
-    for index in 0..chunk.len() {
-        let (mut draft, _) = Draft::of(chunk, index, intakes, &mut decoded.ids, &mut groups);
-        // Where it cannot be told on its reply topic, it is told on the result topic.
-        drop(reply::note(index, &draft.envelope, draft.intake, &intakes.topics, &mut decoded.replies));
-        let body = inflater.open(&draft.envelope, draft.message.payload).and_then(|body| body.bytes);
-        let refused = refuse(&mut draft, body, why.clone(), true);
-        decoded.refused.push(refused);
-    }
-    decoded
-}
-
-fn decode_body(body: &Body<'_>, draft: &mut Draft<'_>) -> Result<(), RequestError> {
-    let invalid = |why: &str| RequestError::new(ErrorCode::InvalidRequest, why);
-    let format = Format::of(&draft.envelope, draft.intake.format)?;
-    if let Some(fault) = &body.fault {
-        return Err(fault.clone());
-    }
-    let body = match body.bytes {
-        Some(body) if !body.is_empty() => body,
-        Some(_) => return Err(invalid("the record's value is empty")),
-        None => return Err(invalid("the record is a tombstone: it has no value")),
-    };
-    if draft.event.is_some() && format != Format::Event {
-        draft.envelope.event.check()?;
-    }
-    match format.decode(body, draft) {
-        // Some senders state the content-type of the data, or none, for an event in structured mode.
-        Err(_) if draft.event.is_none() && json::is_event(body) => cloudevents::decode(body, draft),
-        outcome => outcome,
     }
 }

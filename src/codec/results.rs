@@ -4,12 +4,13 @@
 //! neighbours that ask for the same outputs.
 
 use super::{
-    binary,
+    avro, binary,
     cloudevents::{self, Content},
     encode::Model,
     envelope::HEADER_LENGTH,
-    format::PROTOBUF,
+    format::{AVRO, PROTOBUF},
     json, protobuf,
+    registry::Subject,
 };
 use crate::{
     broker::OwnHeaders,
@@ -29,6 +30,8 @@ pub(super) enum Written {
     Binary { header: usize },
     /// It is protobuf.
     Protobuf,
+    /// It is Avro, behind the id of its schema.
+    Avro,
     /// It is a CloudEvent in structured mode, whose data may be JSON of so many bytes with others behind it.
     Event { header: Option<usize> },
 }
@@ -42,6 +45,7 @@ impl Written {
                 vec![("content-type", OCTETS.as_bytes().to_vec()), (HEADER_LENGTH, header.to_string().into_bytes())]
             }
             Self::Protobuf => vec![("content-type", PROTOBUF.as_bytes().to_vec())],
+            Self::Avro => vec![("content-type", AVRO.as_bytes().to_vec())],
             Self::Event { header } => cloudevents::structured_headers(header),
         }
     }
@@ -52,6 +56,7 @@ impl Written {
             Self::Json => (JSON, true, None),
             Self::Binary { header } => (OCTETS, false, Some(header)),
             Self::Protobuf => (PROTOBUF, false, None),
+            Self::Avro => (AVRO, false, None),
             Self::Event { .. } => unreachable!("an answer is put into one event"),
         };
         (Content { content_type, is_json }, Self::Event { header })
@@ -67,6 +72,9 @@ pub(super) struct Results<'a> {
     tensors: Option<Writer<'a>>,
     rows: Option<Writer<'a>>,
     protobuf: Option<Writer<'a>>,
+    avro: Option<Writer<'a>>,
+    /// The id of the schema of answers in Avro.
+    schema: Option<u32>,
     /// The last that was made for a request which says more than its form.
     asked: Option<Asked<'a>>,
 }
@@ -76,6 +84,7 @@ enum Writer<'a> {
     Json(json::Writer<'a>),
     Binary(binary::Writer<'a>),
     Protobuf(protobuf::Writer<'a>),
+    Avro(avro::Writer<'a>),
 }
 
 /// A writer, and what its requests ask for.
@@ -90,7 +99,15 @@ impl<'a> Results<'a> {
     /// Results that name this model.
     pub fn new(group: &'a Group, model: Model<'a>) -> Self {
         let columns = group.columns.iter().filter(|column| column.answer).collect();
-        Self { columns, single: group.is_single(), model, tensors: None, rows: None, protobuf: None, asked: None }
+        let (single, schema) = (group.is_single(), None);
+        Self { columns, single, model, tensors: None, rows: None, protobuf: None, avro: None, schema, asked: None }
+    }
+
+    /// With answers in Avro where the schema of this group's is known under `subject`; without it they are rows in JSON.
+    pub fn under(mut self, subject: Option<&Subject>, group: &Group) -> Self {
+        let is_asked = || group.requests.iter().any(|request| request.form == Form::Avro);
+        self.schema = subject.filter(|_| is_asked()).and_then(|subject| subject.id(&avro::Shape::of_group(group)));
+        self
     }
 
     /// Appends the result of one request.
@@ -109,13 +126,17 @@ impl<'a> Results<'a> {
                 writer.write(out, id, parameters, rows);
                 Written::Protobuf
             }
+            Writer::Avro(writer) => {
+                writer.write(out, id, rows);
+                Written::Avro
+            }
         }
     }
 
     /// The writer of answers to requests of this form that say this.
     fn writer(&mut self, form: Form, options: Option<&Options>) -> &Writer<'a> {
-        let Self { columns, model, tensors, rows, protobuf, asked, .. } = self;
-        let all = || json::Writer::new(model.name, model.version, columns.iter().copied(), form);
+        let Self { columns, model, tensors, rows, protobuf, avro, schema, asked, .. } = self;
+        let all = |form| json::Writer::new(model.name, model.version, columns.iter().copied(), form);
         match (form, options) {
             (Form::Binary, Some(options)) | (_, Some(options @ Options { outputs: Some(_), .. })) => {
                 let kept = asked.take().filter(|asked| asked.suits(form, options));
@@ -125,8 +146,12 @@ impl<'a> Results<'a> {
                 let columns = columns.iter().copied();
                 Writer::Protobuf(protobuf::Writer::new(model.name, model.version, columns))
             }),
-            (Form::Rows, _) => rows.get_or_insert_with(|| Writer::Json(all())),
-            (Form::Tensors | Form::Binary, _) => tensors.get_or_insert_with(|| Writer::Json(all())),
+            (Form::Avro, _) if schema.is_some() => avro.get_or_insert_with(|| {
+                let columns = columns.iter().copied();
+                Writer::Avro(avro::Writer::new(schema.unwrap_or_default(), model.name, model.version, columns))
+            }),
+            (Form::Rows | Form::Avro, _) => rows.get_or_insert_with(|| Writer::Json(all(Form::Rows))),
+            (Form::Tensors | Form::Binary, _) => tensors.get_or_insert_with(|| Writer::Json(all(form))),
         }
     }
 }
@@ -149,7 +174,7 @@ impl<'a> Asked<'a> {
                 let columns = outputs.into_iter().map(|(column, _)| column);
                 Writer::Protobuf(protobuf::Writer::new(model.name, model.version, columns))
             }
-            Form::Tensors | Form::Rows => {
+            Form::Tensors | Form::Rows | Form::Avro => {
                 let columns = outputs.into_iter().map(|(column, _)| column);
                 Writer::Json(json::Writer::new(model.name, model.version, columns, form))
             }

@@ -61,6 +61,8 @@ pub enum Codec {
     Protobuf,
     /// CSV: a header line that names the columns, and a row a line.
     Csv,
+    /// Avro records in Confluent's wire format, whose schemas are in `schema_registry` of the server file. Each field is a column.
+    Avro,
 }
 
 /// Where answers go and what they carry.
@@ -84,6 +86,21 @@ pub struct OutputConfig {
     /// In which order answers are published, and which of them share a partition of the result topic.
     #[serde(default)]
     pub ordering: Ordering,
+    /// Answers to requests in Avro are Avro records, too. `null`: they are rows in JSON.
+    #[serde(default)]
+    pub avro: Option<AvroAnswers>,
+}
+
+/// Where the schema of answers in Avro stands.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct AvroAnswers {
+    /// The subject of the schema, by custom the result topic's name and `-value`.
+    pub subject: String,
+    /// Whether the worker registers the schema, which it makes from the outputs of the model: when it starts, if they are known
+    /// then. `false`: it looks it up, and somebody else registers it.
+    #[serde(default)]
+    pub register: bool,
 }
 
 /// In which order answers are published. An order costs a wait for slower neighbours, and no batching.
@@ -129,6 +146,7 @@ impl PipelineConfig {
             reply_topics: Vec::new(),
             headers: HeaderPolicy::default(),
             ordering: Ordering::default(),
+            avro: None,
         };
         Self { name: name.into(), input, output, steps, timeout: half_a_minute() }
     }
@@ -229,6 +247,10 @@ impl OutputConfig {
                 let sentence = "is also `output.topic`: records that cannot be decoded need a topic of their own";
                 problems.push(Problem::new(path, sentence));
             }
+        }
+        if self.avro.as_ref().is_some_and(|avro| avro.subject.is_empty()) {
+            let sentence = "is empty: name the subject, by custom the result topic's name and `-value`";
+            problems.push(Problem::new(at.key("avro").key("subject"), sentence));
         }
         if let Err(sentences) = glob_set(&self.reply_topics) {
             let path = at.key("reply_topics");

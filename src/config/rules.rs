@@ -2,7 +2,7 @@
 
 use super::{
     models::Served,
-    pipeline::PipelineConfig,
+    pipeline::{Codec, PipelineConfig},
     problem::{KeyPath, Problem},
     read::FileRead,
     server::ServerConfig,
@@ -73,7 +73,21 @@ fn circles(files: &[FileRead<PipelineConfig>]) -> Vec<(usize, String)> {
     problems
 }
 
-/// Every model that a pipeline may use is one that the server serves.
+/// What a pipeline needs that the server file does not have, and the key to blame.
+fn without_registry(pipeline: &PipelineConfig, server: &ServerConfig, file: &str) -> Option<Problem> {
+    if server.schema_registry.is_some() {
+        return None;
+    }
+    let key = match (pipeline.input.codec, &pipeline.output.avro) {
+        (Codec::Avro, _) => "input.codec",
+        (_, Some(_)) => "output.avro",
+        _ => return None,
+    };
+    let sentence = format!("needs a schema registry, but {file} names none: add `schema_registry: {{url: …}}` there");
+    Some(Problem::new(key, sentence))
+}
+
+/// Every model that a pipeline may use is one that the server serves, and schemas have a registry.
 pub fn between_server_and_pipelines(server: &FileRead<ServerConfig>, files: &mut [FileRead<PipelineConfig>]) {
     let Some(settings) = &server.settings else { return };
     let server_file = server.file.display().to_string();
@@ -85,6 +99,7 @@ pub fn between_server_and_pipelines(server: &FileRead<ServerConfig>, files: &mut
                 let (key, sentence) = unserved(predict, settings, &server_file)?;
                 Some(Problem::new(KeyPath::from("steps").index(index).key("predict").key(key), sentence))
             })
+            .chain(without_registry(pipeline, settings, &server_file))
             .collect();
         file.add(problems);
     }

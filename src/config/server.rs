@@ -15,6 +15,7 @@ use super::{
     kafka::KafkaConfig,
     models::ModelsConfig,
     problem::{KeyPath, Problem},
+    schema_registry::SchemaRegistryConfig,
     transaction::TransactionConfig,
     units::{HumanDuration, HumanSize},
 };
@@ -36,6 +37,9 @@ pub struct ServerConfig {
     pub crash_journal: CrashJournalConfig,
     /// Where models come from and which versions are in service.
     pub models: ModelsConfig,
+    /// Where the schemas of pipelines are that read or write Avro. `null`: there are no such pipelines.
+    #[serde(default)]
+    pub schema_registry: Option<SchemaRegistryConfig>,
     /// How rows of several requests become one run of a model.
     #[serde(default)]
     pub batching: BatchingConfig,
@@ -76,6 +80,7 @@ impl ServerConfig {
             transaction: TransactionConfig::default(),
             crash_journal: CrashJournalConfig::default(),
             models: ModelsConfig::new(repository),
+            schema_registry: None,
             batching: BatchingConfig::default(),
             limits: LimitsConfig::default(),
             compute: ComputeConfig::default(),
@@ -101,6 +106,7 @@ impl ServerConfig {
         problems.extend(self.transaction.problems());
         problems.extend(self.crash_journal.problems());
         problems.extend(self.models.problems());
+        problems.extend(self.schema_registry.iter().flat_map(SchemaRegistryConfig::problems));
         problems.extend(self.batching.problems());
         problems.extend(self.limits.problems(self.in_flight_messages()));
         if self.startup_timeout.is_zero() {

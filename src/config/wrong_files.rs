@@ -150,7 +150,7 @@ timeout: 0s
         &[
             "pipeline-0.yaml:1: name: `my pipeline` is no pipeline name: use letters, digits, `.`, `_` and `-`",
             "pipeline-0.yaml:3: input.toppics: unknown key `toppics`; did you mean `topics`?",
-            "pipeline-0.yaml:4: input.codec: expected `json`, `raw`, `protobuf` or `csv`, found `xml`",
+            "pipeline-0.yaml:4: input.codec: expected `json`, `raw`, `protobuf`, `csv` or `avro`, found `xml`",
             "pipeline-0.yaml:6: output.topic: expected text, found the number 5; put it in quotes: \"5\"",
             "pipeline-0.yaml:7: output.headers: expected `auto`, `always` or `never`, found `sometimes`",
             "pipeline-0.yaml:9: steps[0].lowercas: unknown key `lowercas`; did you mean `lowercase`?",

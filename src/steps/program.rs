@@ -8,7 +8,7 @@
 use super::{KnownColumn, Schema, Step, StepConfig, StepError, VersionFiles, predict};
 use crate::{
     backend::{Signature, TensorSpec},
-    tensor::Name,
+    tensor::{DataType, Name},
 };
 pub use admit::admit;
 
@@ -58,6 +58,8 @@ pub struct Bound {
     pub optional: Vec<Name>,
     /// Columns of the answer, if this is the last segment.
     pub answer: Vec<Name>,
+    /// Name, datatype and axes behind the row's of each of these, as far as they are known for all of them.
+    pub outputs: Option<Vec<(Name, DataType, usize)>>,
     /// Every column that the segment is known to leave behind.
     pub leaves: Vec<Name>,
 }
@@ -101,12 +103,30 @@ impl Segment {
         let required = schema.required().to_vec();
         let after = build(&self.after, files, &mut schema)?;
         let answer = schema.columns().iter().filter(|column| column.answer).map(|column| column.name.clone()).collect();
+        let outputs = schema.columns().iter().filter(|column| column.answer).map(announced).collect();
         let leaves = schema.columns().iter().map(|column| column.name.clone()).collect();
         let fed = signature.inputs.iter().filter(|input| required.contains(&input.name));
         let fed = fed.map(|input| Fed { input: input.clone(), as_it_came: !touched.contains(&input.name) }).collect();
         let is_free = |name: &Name| !required.contains(name);
         let optional = signature.inputs.iter().filter(|input| input.optional).map(|input| input.name.clone());
-        Ok(Bound { before, after, fed, optional: optional.filter(is_free).collect(), required, answer, leaves })
+        Ok(Bound {
+            before,
+            after,
+            fed,
+            optional: optional.filter(is_free).collect(),
+            required,
+            answer,
+            outputs,
+            leaves,
+        })
+    }
+}
+
+/// What is known of a column whose first axis counts rows.
+fn announced(column: &KnownColumn) -> Option<(Name, DataType, usize)> {
+    match column.shape.as_deref()? {
+        [None, behind @ ..] => Some((column.name.clone(), column.datatype?, behind.len())),
+        _ => None,
     }
 }
 

@@ -122,7 +122,8 @@ impl Origin {
     pub fn encoder(&self, answers: Answers, pipeline: usize) -> Encoder<'_> {
         let Worker { intakes, pipelines, .. } = &*self.worker;
         let outlet = &pipelines[pipeline].outlet;
-        Encoder::new(answers, &self.chunk, &intakes.topics, &self.ids, outlet).replying(&self.replies)
+        let subject = self.worker.registry.as_ref().and_then(|registry| registry.answers(pipeline));
+        Encoder::new(answers, &self.chunk, &intakes.topics, &self.ids, outlet).replying(&self.replies).under(subject)
     }
 }
 

@@ -125,5 +125,6 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
         models,
         outbox: Outbox::AsTheyCome(producer),
         room: Room::default(),
+        registry: None,
     }
 }

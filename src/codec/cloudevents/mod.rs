@@ -19,7 +19,7 @@ use crate::{
 pub use answer::{Content, Outcome, Reply, structured_headers};
 
 mod answer;
-mod base64;
+pub(super) mod base64;
 #[cfg(test)]
 pub(super) mod tests;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Bound, Fed};
 use crate::{
-    request::{Group, UNNAMED},
+    error::{ErrorCode, RequestError},
+    request::{Form, Group, UNNAMED},
     tensor::{Column, DataType, Name},
 };
 
@@ -42,10 +43,17 @@ pub fn admit(group: &mut Group, segments: &[Arc<Bound>]) -> Result<(), String> {
         return Err(format!("input `{missing}` is missing; the pipeline takes {}", quoted(&required)));
     }
     let known = |name: &Name| required.contains(name) || segments.iter().any(|bound| bound.optional.contains(name));
-    match group.columns.iter().find(|column| !known(&column.name)) {
-        Some(unknown) => Err(format!("there is no input `{}`; the pipeline takes {}", unknown.name, quoted(&required))),
-        None => Ok(()),
+    let Some(unknown) = group.columns.iter().find(|column| !known(&column.name)) else { return Ok(()) };
+    let why = format!("there is no input `{}`; the pipeline takes {}", unknown.name, quoted(&required));
+    if group.requests.iter().all(|request| request.form != Form::Avro) {
+        return Err(why);
     }
+    // Records are made for many readers, of whom the pipeline is one: it takes what it needs.
+    for request in group.requests.iter_mut().filter(|request| request.form != Form::Avro) {
+        request.failure.get_or_insert_with(|| RequestError::new(ErrorCode::InvalidInput, why.as_str()));
+    }
+    group.columns = group.columns.iter().filter(|column| known(&column.name)).cloned().collect();
+    Ok(())
 }
 
 /// What to do who cannot send a body that is data and nothing else.

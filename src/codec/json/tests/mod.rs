@@ -92,6 +92,9 @@ fn run_with<B: AsRef<[u8]>>(intake: &Intake, bodies: &[B], path: Path) -> Outcom
             ids,
             groups: &mut groups,
             event: None,
+            registry: None,
+            awaits: None,
+            late: None,
         };
         if let Err(error) = run_one(body.as_ref(), &mut draft, path) {
             let id = find_id(body.as_ref()).map(Cow::into_owned);

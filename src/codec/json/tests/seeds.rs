@@ -3,11 +3,12 @@
 use std::{fs, path::Path};
 
 use super::claims::{TARGETS, Target};
-use crate::codec::{cloudevents, csv, inflate, protobuf};
+use crate::codec::{avro, cloudevents, csv, inflate, protobuf};
 
 /// All there are; each has a file in `fuzz/fuzz_targets/` and a folder in `fuzz/seeds/`.
 fn targets() -> Vec<Target> {
-    let others: [Target; 4] = [
+    let others: [Target; 5] = [
+        ("avro", avro::tests::claims::avro),
         ("protobuf", protobuf::tests::claims::protobuf),
         ("cloudevents", cloudevents::tests::claims::cloudevents),
         ("compressed", inflate::tests::claims::compressed),

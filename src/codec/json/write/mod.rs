@@ -76,7 +76,7 @@ impl<'a> Writer<'a> {
         text::string(&mut start, version);
         start.extend_from_slice(b",\"id\":");
         let outputs = match form {
-            Form::Tensors | Form::Binary | Form::Protobuf => tensors::outputs(outputs),
+            Form::Tensors | Form::Binary | Form::Protobuf | Form::Avro => tensors::outputs(outputs),
             Form::Rows => outputs.into_iter().map(|(column, _)| predictions::output(column)).collect(),
         };
         Self { form, start, outputs }
@@ -94,7 +94,7 @@ impl<'a> Writer<'a> {
             out.extend_from_slice(parameters.as_bytes());
         }
         match self.form {
-            Form::Tensors | Form::Binary | Form::Protobuf => tensors::write(out, &self.outputs, rows),
+            Form::Tensors | Form::Binary | Form::Protobuf | Form::Avro => tensors::write(out, &self.outputs, rows),
             Form::Rows => predictions::write(out, &self.outputs, rows),
         }
     }

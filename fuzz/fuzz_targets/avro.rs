@@ -1,0 +1,5 @@
+//! Whole records in Avro.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| modelmill_fuzz::avro::avro(data));

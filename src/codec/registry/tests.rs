@@ -1,0 +1,336 @@
+//! The registry's client and its cache, against a small HTTP server in the same process.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+
+use super::*;
+use crate::{codec::avro::Shape, tensor::DataType};
+
+const LONG: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_millis(300);
+
+/// Answers a request of this method and path, with this body: a status and a body.
+type Answer = dyn Fn(&str, &str, &str) -> (u16, String) + Send + Sync;
+
+struct Server {
+    url: String,
+    /// Everything that was asked, with the value of `authorization`.
+    asked: Mutex<Vec<(String, String)>>,
+    answer: Mutex<Arc<Answer>>,
+    /// Calls that wait for an answer.
+    open: AtomicUsize,
+    is_frozen: AtomicBool,
+}
+
+impl Server {
+    fn start(answer: impl Fn(&str, &str, &str) -> (u16, String) + Send + Sync + 'static) -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/base/", listener.local_addr().unwrap());
+        let server = Arc::new(Self {
+            url,
+            asked: Mutex::default(),
+            answer: Mutex::new(Arc::new(answer)),
+            open: AtomicUsize::new(0),
+            is_frozen: AtomicBool::new(false),
+        });
+        let serving = Arc::clone(&server);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let server = Arc::clone(&serving);
+                std::thread::spawn(move || drop(server.serve(stream.unwrap())));
+            }
+        });
+        server
+    }
+
+    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream.try_clone()?);
+        loop {
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line)? == 0 {
+                    return Ok(());
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push(line.trim().to_owned());
+            }
+            let header = |name: &str| {
+                let found =
+                    head.iter().find_map(|line| line.to_lowercase().starts_with(name).then(|| &line[name.len()..]));
+                found.unwrap_or_default().trim().to_owned()
+            };
+            let mut body = vec![0; header("content-length:").parse().unwrap_or(0)];
+            reader.read_exact(&mut body)?;
+            let mut words = head[0].split(' ');
+            let (method, path) = (words.next().unwrap(), words.next().unwrap());
+            self.asked.lock().push((format!("{method} {path}"), header("authorization:")));
+            self.open.fetch_add(1, Ordering::SeqCst);
+            while self.is_frozen.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let answer = Arc::clone(&self.answer.lock());
+            let (status, text) = answer(method, path, std::str::from_utf8(&body).unwrap());
+            self.open.fetch_sub(1, Ordering::SeqCst);
+            write!(&stream, "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{text}", text.len())?;
+        }
+    }
+
+    fn answer(&self, answer: impl Fn(&str, &str, &str) -> (u16, String) + Send + Sync + 'static) {
+        *self.answer.lock() = Arc::new(answer);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().iter().map(|(what, _)| what.clone()).collect()
+    }
+}
+
+fn place(server: &Server) -> Place {
+    Place { url: server.url.clone(), login: Login::Nobody, ca_file: None, timeout: Duration::from_secs(5) }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn registry(server: &Server, runtime: &Runtime) -> Arc<Registry> {
+    Registry::new(place(server), [], runtime.handle().clone()).unwrap()
+}
+
+fn schema(text: &str) -> (u16, String) {
+    (200, serde_json::json!({"schema": text}).to_string())
+}
+
+fn unknown() -> (u16, String) {
+    (404, r#"{"error_code": 40403, "message": "Schema 7 not found"}"#.to_owned())
+}
+
+fn is_ready(registry: &Registry, id: u32) -> bool {
+    matches!(registry.find(id), Found::Ready(_))
+}
+
+#[test]
+fn however_many_wait_a_schema_is_fetched_once_and_kept() {
+    let server = Server::start(|_, _, _| schema("\"long\""));
+    server.is_frozen.store(true, Ordering::SeqCst);
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    let waiting: Vec<_> = (0..50)
+        .map(|_| {
+            let registry = Arc::clone(&registry);
+            runtime.spawn(async move { registry.wait(7, LONG).await })
+        })
+        .collect();
+    while server.open.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    server.is_frozen.store(false, Ordering::SeqCst);
+    runtime.block_on(async {
+        for one in waiting {
+            one.await.unwrap();
+        }
+    });
+    assert!(is_ready(&registry, 7));
+    runtime.block_on(registry.wait(7, LONG));
+    assert_eq!(server.asked(), ["GET /base/schemas/ids/7"]);
+}
+
+#[test]
+fn a_registry_that_comes_back_is_asked_again_while_somebody_waits() {
+    let server = Server::start(|_, _, _| (500, "down".to_owned()));
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    runtime.block_on(registry.wait(7, SOON));
+    assert!(matches!(registry.find(7), Found::Unknown));
+    let error = registry.not_in_time(7);
+    assert_eq!(error.code(), ErrorCode::ModelUnavailable);
+    server.answer(|_, _, _| schema("\"long\""));
+    runtime.block_on(registry.wait(7, LONG));
+    assert!(is_ready(&registry, 7));
+}
+
+#[test]
+fn who_has_waited_long_enough_goes_on_and_is_told_what_is_wrong() {
+    let server = Server::start(|_, _, _| (503, r#"{"error_code": 50301, "message": "no leader"}"#.to_owned()));
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    let began = Instant::now();
+    let told = runtime.block_on(async {
+        let other = registry.wait(7, LONG);
+        tokio::select! {
+            () = other => panic!("it has not come"),
+            () = registry.wait(7, SOON) => registry.not_in_time(7),
+        }
+    });
+    assert!(began.elapsed() >= SOON);
+    assert!(told.message().contains("no leader"), "{told}");
+}
+
+#[test]
+fn an_id_that_the_registry_does_not_know_is_refused_for_a_while() {
+    let server = Server::start(|_, _, _| unknown());
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    runtime.block_on(registry.wait(7, LONG));
+    let Found::Refused(error) = registry.find(7) else { panic!("it is known to be unknown") };
+    assert!(error.code() == ErrorCode::InvalidRequest && error.message().contains("Schema 7 not found"), "{error}");
+    assert_eq!(server.asked().len(), 1);
+    // As if the while were over.
+    registry.known.write().insert(7, Known::Refused { error, until: Some(Instant::now()) });
+    server.answer(|_, _, _| schema("\"long\""));
+    runtime.block_on(registry.wait(7, LONG));
+    assert!(is_ready(&registry, 7));
+}
+
+#[test]
+fn a_404_that_is_not_the_registrys_own_word_refuses_nobody() {
+    let server = Server::start(|_, _, _| (404, "<html>no such page</html>".to_owned()));
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    runtime.block_on(registry.wait(7, SOON));
+    assert!(matches!(registry.find(7), Found::Unknown));
+}
+
+#[test]
+fn a_schema_that_cannot_be_used_is_refused_for_ever() {
+    let server = Server::start(|_, path, _| match path {
+        "/base/schemas/ids/1" => (200, r#"{"schemaType": "JSON", "schema": "{}"}"#.to_owned()),
+        _ => schema("\"Missing\""),
+    });
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    for (id, why) in [(1, "of type JSON"), (2, "`Missing`")] {
+        runtime.block_on(registry.wait(id, LONG));
+        let Found::Refused(error) = registry.find(id) else { panic!("{id}") };
+        assert!(error.code() == ErrorCode::InvalidRequest && error.message().contains(why), "{error}");
+    }
+}
+
+#[test]
+fn schemas_that_a_schema_refers_to_are_fetched_before_it_each_once() {
+    let server = Server::start(|_, path, _| {
+        let reference = |subject: &str| serde_json::json!({"name": subject, "subject": subject, "version": 1});
+        let fixed = |name: &str| serde_json::json!({"type": "fixed", "name": name, "size": 2}).to_string();
+        let (text, references) = match path {
+            "/base/schemas/ids/7" => {
+                (r#"{"type": "array", "items": "B"}"#.to_owned(), vec![reference("b/x"), reference("a")])
+            }
+            "/base/subjects/b%2Fx/versions/1" => (
+                r#"{"type": "record", "name": "B", "fields": [{"name": "a", "type": "A"}]}"#.to_owned(),
+                vec![reference("a")],
+            ),
+            "/base/subjects/a/versions/1" => (fixed("A"), vec![]),
+            other => panic!("{other}"),
+        };
+        (200, serde_json::json!({"schema": text, "schemaType": "AVRO", "references": references}).to_string())
+    });
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    runtime.block_on(registry.wait(7, LONG));
+    assert!(is_ready(&registry, 7), "{:?}", registry.find(7));
+    let asked = ["GET /base/schemas/ids/7", "GET /base/subjects/b%2Fx/versions/1", "GET /base/subjects/a/versions/1"];
+    assert_eq!(server.asked(), asked);
+}
+
+#[test]
+fn a_registry_that_stands_still_is_waited_for_no_longer_than_a_call_may_take() {
+    let server = Server::start(|_, _, _| schema("\"long\""));
+    server.is_frozen.store(true, Ordering::SeqCst);
+    let runtime = runtime();
+    let place = Place { timeout: Duration::from_millis(50), ..place(&server) };
+    let registry = Registry::new(place, [], runtime.handle().clone()).unwrap();
+    let told = runtime.block_on(async {
+        tokio::select! {
+            () = registry.wait(7, LONG) => panic!("it has not come"),
+            told = async {
+                loop {
+                    let told = registry.not_in_time(7);
+                    if told.message().contains("did not answer within 50ms") {
+                        return told;
+                    }
+                    sleep(Duration::from_millis(5)).await;
+                }
+            } => told,
+        }
+    });
+    assert_eq!(told.code(), ErrorCode::ModelUnavailable);
+    server.is_frozen.store(false, Ordering::SeqCst);
+}
+
+#[test]
+fn a_user_or_a_token_goes_with_every_call_and_a_file_is_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first\n").unwrap();
+    let server = Server::start(|_, _, _| schema("\"long\""));
+    let runtime = runtime();
+    let (server, runtime) = (&*server, &runtime);
+    let as_who = |login: Login| {
+        let registry = Registry::new(Place { login, ..place(server) }, [], runtime.handle().clone()).unwrap();
+        move |id: u32| {
+            runtime.block_on(registry.wait(id, LONG));
+            server.asked.lock().last().unwrap().1.clone()
+        }
+    };
+    let basic = Login::Basic { user: "Aladdin".to_owned(), password: Secret::Text("open sesame".to_owned()) };
+    assert_eq!(as_who(basic)(1), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    let bearer = as_who(Login::Bearer(Secret::File(file.clone())));
+    assert_eq!(bearer(2), "Bearer first");
+    std::fs::write(&file, "second").unwrap();
+    assert_eq!(bearer(3), "Bearer second");
+}
+
+fn answers(register: bool) -> AnswerSchema {
+    AnswerSchema { pipeline: "iris".to_owned(), subject: "iris/value".to_owned(), register }
+}
+
+fn outputs() -> Vec<AnswerOutput> {
+    vec![("label".into(), DataType::Int64, 0)]
+}
+
+#[test]
+fn the_schema_of_answers_is_registered_or_looked_up_once() {
+    for (register, path) in
+        [(true, "POST /base/subjects/iris%2Fvalue/versions"), (false, "POST /base/subjects/iris%2Fvalue")]
+    {
+        let server = Server::start(|_, _, body| {
+            let sent: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert!(sent["schema"].as_str().unwrap().contains("\"label\""), "{sent}");
+            (200, r#"{"id": 41, "version": 1}"#.to_owned())
+        });
+        let runtime = runtime();
+        let registry = Registry::new(place(&server), [Some(answers(register))], runtime.handle().clone()).unwrap();
+        for _ in 0..2 {
+            runtime.block_on(registry.announce(0, outputs(), LONG)).unwrap();
+        }
+        assert_eq!(registry.answers(0).unwrap().id(&Shape::of(outputs())), Some(41));
+        assert_eq!(server.asked(), [path]);
+    }
+}
+
+#[test]
+fn a_schema_that_the_registry_refuses_is_told_with_its_words_and_one_that_is_down_is_waited_for() {
+    let server = Server::start(|_, _, _| (409, r#"{"error_code": 409, "message": "incompatible: label"}"#.to_owned()));
+    let runtime = runtime();
+    let registry = Registry::new(place(&server), [Some(answers(true))], runtime.handle().clone()).unwrap();
+    let (refused, why) = runtime.block_on(registry.announce(0, outputs(), LONG)).unwrap_err();
+    assert!(refused && why.contains("incompatible: label") && why.contains("iris/value"), "{why}");
+    server.answer(|_, _, _| (500, String::new()));
+    let other = vec![("other".into(), DataType::Bool, 0)];
+    let (refused, why) = runtime.block_on(registry.announce(0, other.clone(), SOON)).unwrap_err();
+    assert!(!refused && why.contains("500"), "{why}");
+    server.answer(|_, _, _| (200, r#"{"id": 5}"#.to_owned()));
+    runtime.block_on(registry.announce(0, other, LONG)).unwrap();
+}

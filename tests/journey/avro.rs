@@ -1,0 +1,311 @@
+//! Avro behind a real schema registry: what Confluent's serializer sends (`scripts/make_avro_goldens.py`), answered through Kafka
+//! as Python's runtime answers it; and what a registry that stands still or is gone stops, and what it does not.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use modelmill::broker::kafka::client::Record;
+use serde_json::{Map, Value, json};
+
+use super::goldens::is_close;
+use crate::{
+    apicurio::Apicurio,
+    support::{Ask, Lane, Rig, json, wait_for},
+};
+
+/// A record that Confluent's serializer made of a golden case.
+struct Golden {
+    model: String,
+    place: String,
+    schema: String,
+    body: Vec<u8>,
+    outputs: Vec<Value>,
+}
+
+impl Golden {
+    fn all() -> Vec<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/avro/requests.jsonl");
+        let golden = |line: &str| {
+            let golden: Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| golden[key].as_str().unwrap().to_owned();
+            Self {
+                model: text("model"),
+                place: text("place"),
+                schema: golden["schema"].to_string(),
+                body: bytes(&text("body")),
+                outputs: golden["outputs"].as_array().unwrap().clone(),
+            }
+        };
+        fs::read_to_string(path).unwrap().lines().map(golden).collect()
+    }
+}
+
+fn bytes(hexadecimal: &str) -> Vec<u8> {
+    let digits: Vec<_> = hexadecimal.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()
+}
+
+/// The record by another id.
+fn under(id: u32, record: &[u8]) -> Vec<u8> {
+    [&[0][..], &id.to_be_bytes(), record].concat()
+}
+
+/// A reader of Avro of its own, for answers.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn long(&mut self) -> i64 {
+        let (mut bits, mut shift) = (0_u64, 0);
+        loop {
+            let byte = self.take(1)[0];
+            bits |= u64::from(byte & 127) << shift;
+            shift += 7;
+            if byte < 128 {
+                return (bits >> 1) as i64 ^ -((bits & 1) as i64);
+            }
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let (taken, rest) = self.0.split_at(count);
+        self.0 = rest;
+        taken.to_vec()
+    }
+
+    fn value(&mut self, schema: &Value) -> Value {
+        match schema["type"].as_str().or(schema.as_str()).unwrap() {
+            "record" => {
+                let fields = schema["fields"].as_array().unwrap().iter();
+                let read: Map<_, _> =
+                    fields.map(|field| (field["name"].as_str().unwrap().to_owned(), self.field(field))).collect();
+                Value::Object(read)
+            }
+            "array" => {
+                let mut items = Vec::new();
+                loop {
+                    match self.long() {
+                        0 => return items.into(),
+                        count => items.extend((0..count).map(|_| self.value(&schema["items"]))),
+                    }
+                }
+            }
+            "string" => {
+                let length = self.long();
+                json!(String::from_utf8(self.take(length as usize)).unwrap())
+            }
+            "boolean" => json!(self.take(1)[0] == 1),
+            "int" | "long" => json!(self.long()),
+            "float" => json!(f32::from_le_bytes(self.take(4).try_into().unwrap())),
+            "double" => json!(f64::from_le_bytes(self.take(8).try_into().unwrap())),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn field(&mut self, field: &Value) -> Value {
+        self.value(&field["type"])
+    }
+}
+
+/// The record of an answer, read by the schema that the registry has for it.
+fn read(apicurio: &Apicurio, schemas: &mut HashMap<u32, Value>, answer: &Record) -> Value {
+    let body = answer.value.as_deref().unwrap();
+    assert_eq!(body[0], 0, "{}", answer.text());
+    let id = u32::from_be_bytes(body[1..5].try_into().unwrap());
+    let schema = schemas.entry(id).or_insert_with(|| apicurio.schema(id));
+    let mut reader = Reader(&body[5..]);
+    let value = reader.value(schema);
+    assert!(reader.0.is_empty());
+    value
+}
+
+fn flat(value: &Value, into: &mut Vec<Value>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| flat(item, into)),
+        one => into.push(one.clone()),
+    }
+}
+
+fn is_same(left: &Value, right: &Value) -> bool {
+    match (left.as_f64(), right.as_f64()) {
+        (Some(left), Some(right)) => is_close(left, right),
+        _ => left == right,
+    }
+}
+
+/// Says where the registry is, beside what else `change` does to the server file.
+fn rig(label: &str, apicurio: &Apicurio) -> Option<Rig> {
+    let rig = Rig::new(label)?;
+    rig.server(|server| server["schema_registry"] = json!({"url": apicurio.url(), "timeout": "2s"}));
+    Some(rig)
+}
+
+/// A pipeline whose requests are Avro without saying so.
+fn lane(rig: &Rig, name: &str, model: &str, change: impl FnOnce(&mut Value)) -> Lane {
+    rig.lane_with(name, json!([{"predict": {"model": model}}]), 1, |pipeline| {
+        pipeline["input"]["codec"] = json!("avro");
+        change(pipeline);
+    })
+}
+
+/// A flower as a record that has more than the model takes.
+const FLOWER: &str = r#"{"type": "record", "name": "Flower", "fields": [
+    {"name": "seen_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    {"name": "input", "type": {"type": "array", "items": "double"}},
+    {"name": "tags", "type": {"type": "map", "values": "string"}}]}"#;
+
+fn flower(id: u32, numbers: [f64; 4]) -> Vec<u8> {
+    let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    under(id, &[&[2, 8][..], &numbers, &[0, 0]].concat())
+}
+
+const SETOSA: [f64; 4] = [5.1, 3.4, 1.5, 0.2];
+const VIRGINICA: [f64; 4] = [6.3, 3.4, 5.6, 2.4];
+
+#[test]
+fn what_confluents_serializer_sends_is_answered_in_avro_as_python_answers_it() {
+    let Some(apicurio) = Apicurio::start() else { return };
+    let Some(rig) = rig("avro", &apicurio) else { return };
+    let goldens = Golden::all();
+    assert!(goldens.len() > 15, "{} requests", goldens.len());
+    let subject = format!("{}-value", rig.name);
+    for golden in &goldens {
+        rig.model(&golden.model, 1, &format!("tests/data/{}", golden.place));
+    }
+    let lane = lane(&rig, "any", "{request.model}", |pipeline| {
+        pipeline["output"]["avro"] = json!({"subject": subject, "register": true});
+    });
+    let asks: Vec<_> = goldens
+        .iter()
+        .enumerate()
+        .map(|(index, golden)| {
+            let id = apicurio.register(&format!("requests-{index}"), &golden.schema);
+            Ask::bytes(under(id, &golden.body[5..]))
+                .key(format!("r{index}"))
+                .header("model-name", golden.model.as_str())
+        })
+        .collect();
+    let mut worker = rig.worker();
+    let answers = lane.exchange(&asks);
+    worker.stop();
+    lane.assert_nothing_more();
+    let mut schemas = HashMap::new();
+    for (index, golden) in goldens.iter().enumerate() {
+        let (id, context) = (format!("r{index}"), format!("{index}: {}", golden.model));
+        let answer = &answers[&id];
+        assert_eq!(answer.status(), "OK", "{context}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), Some(&b"application/avro"[..]), "{context}");
+        let record = read(&apicurio, &mut schemas, answer);
+        assert_eq!((&record["id"], &record["model_name"]), (&json!(id), &json!(golden.model)), "{context}");
+        for output in &golden.outputs {
+            let (mut found, mut expected) = (Vec::new(), Vec::new());
+            flat(&record[output["name"].as_str().unwrap()], &mut found);
+            flat(&output["data"], &mut expected);
+            let same =
+                found.len() == expected.len() && found.iter().zip(&expected).all(|(left, right)| is_same(left, right));
+            assert!(same, "{context}: {found:?}, expected {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_subject_answers_are_rows_and_what_is_wrong_is_told_in_json() {
+    let Some(apicurio) = Apicurio::start() else { return };
+    let Some(rig) = rig("avro-rows", &apicurio) else { return };
+    rig.model("iris", 1, "models/iris/1");
+    let lane = lane(&rig, "iris", "iris", |_| {});
+    let (flowers, others) = (
+        apicurio.register("flowers", FLOWER),
+        apicurio.register("others", r#"{"type": "record", "name": "Other", "fields": [{"name": "x", "type": "int"}]}"#),
+    );
+    let mut worker = rig.worker();
+    let answers = lane.exchange(&[
+        Ask::bytes(flower(flowers, SETOSA)).key("right"),
+        Ask::bytes(flower(flowers, SETOSA)[..20].to_vec()).key("short"),
+        Ask::bytes(under(others, &[2])).key("other"),
+        Ask::bytes(under(999_999, &[2])).key("unknown"),
+        Ask::bytes(r#"{"id": "json", "instances": [[6.3, 3.4, 5.6, 2.4]]}"#).header("content-type", "application/json"),
+        Ask::bytes("{}").key("text"),
+    ]);
+    worker.stop();
+    lane.assert_nothing_more();
+    assert_eq!(json(&answers["right"])["predictions"][0]["label"], 0);
+    assert_eq!(json(&answers["json"])["predictions"][0]["label"], 2);
+    let code = |id: &str| json(&answers[id])["error"]["code"].clone();
+    for id in ["short", "unknown", "text"] {
+        assert_eq!(code(id), "INVALID_REQUEST", "{id}");
+    }
+    assert_eq!(code("other"), "INVALID_INPUT");
+    assert!(answers["unknown"].text().contains("999999"), "{}", answers["unknown"].text());
+    assert_eq!(lane.dead_letters().len(), 3);
+}
+
+#[test]
+fn a_registry_that_stands_still_stops_only_what_needs_an_unknown_schema() {
+    let Some(mut apicurio) = Apicurio::start() else { return };
+    let Some(rig) = rig("avro-frozen", &apicurio) else { return };
+    rig.model("iris", 1, "models/iris/1");
+    let lane = lane(&rig, "iris", "iris", |pipeline| {
+        pipeline["output"]["avro"] = json!({"subject": format!("{}-value", rig.name), "register": true});
+    });
+    let known = apicurio.register("known", FLOWER);
+    let later = apicurio.register("later", &FLOWER.replace("seen_at", "seen"));
+    let mut worker = rig.worker();
+    assert_eq!(lane.exchange(&[Ask::bytes(flower(known, SETOSA)).key("first")])["first"].status(), "OK");
+    apicurio.freeze();
+    // One partition, one chunk: what waits stands before what does not.
+    lane.send(&[
+        Ask::bytes(flower(later, SETOSA)).key("patient").header("timeout-ms", "60000"),
+        Ask::bytes(flower(later, SETOSA)).key("hasty").header("timeout-ms", "1500"),
+        Ask::bytes(flower(known, VIRGINICA)).key("known"),
+    ]);
+    let answers = lane.receive(2);
+    let ids: Vec<_> = answers.iter().map(|answer| answer.id().unwrap().into_owned()).collect();
+    assert_eq!(ids, ["known", "hasty"]);
+    assert_eq!(answers[0].status(), "OK");
+    let error = json(&answers[1])["error"].clone();
+    assert_eq!(error["code"], "MODEL_UNAVAILABLE", "{error}");
+    assert!(error["message"].as_str().unwrap().contains(&format!("schema {later}")), "{error}");
+    apicurio.thaw();
+    let answers = lane.receive(1);
+    assert_eq!(
+        (answers[0].id().unwrap(), answers[0].status()),
+        ("patient".into(), "OK".into()),
+        "{}",
+        answers[0].text()
+    );
+    apicurio.kill();
+    // Gone for good: what is known goes on.
+    assert_eq!(lane.exchange(&[Ask::bytes(flower(later, VIRGINICA)).key("without")])["without"].status(), "OK");
+    let unknown = Ask::bytes(flower(later + 1000, SETOSA)).key("unknown").header("timeout-ms", "1000");
+    assert_eq!(json(&lane.exchange(&[unknown])["unknown"])["error"]["code"], "MODEL_UNAVAILABLE");
+    // It comes back while somebody waits, and does not know the id.
+    lane.send(&[Ask::bytes(flower(later + 2000, SETOSA)).key("back").header("timeout-ms", "120000")]);
+    let failed = format!("\"id\":{},\"reason\"", later + 2000);
+    wait_for("a try that failed", || (!worker.lines_with(&failed).is_empty()).then_some(()));
+    apicurio.start_again();
+    let answers = lane.receive(1);
+    assert_eq!(json(&answers[0])["error"]["code"], "INVALID_REQUEST", "{}", answers[0].text());
+    worker.stop();
+    lane.assert_nothing_more();
+}
+
+#[test]
+fn a_worker_whose_answers_the_registry_refuses_does_not_start_and_one_whose_registry_is_down_does() {
+    let Some(apicurio) = Apicurio::start() else { return };
+    let Some(rig) = rig("avro-refused", &apicurio) else { return };
+    rig.model("iris", 1, "models/iris/1");
+    let subject = format!("{}-value", rig.name);
+    let lane = lane(&rig, "iris", "iris", |pipeline| pipeline["output"]["avro"] = json!({"subject": subject}));
+    let known = apicurio.register("known", FLOWER);
+    let mut worker = rig.start();
+    assert_eq!(worker.ended().code(), Some(1));
+    let said = worker.log().join("\n");
+    assert!(said.contains(&subject) && said.contains("output.avro.register"), "{said}");
+    apicurio.freeze();
+    let mut worker = rig.worker();
+    apicurio.thaw();
+    // Nobody has registered the schema, so that the request cannot be answered in it.
+    let answers = lane.exchange(&[Ask::bytes(flower(known, SETOSA)).key("a")]);
+    assert_eq!(json(&answers["a"])["error"]["code"], "MODEL_UNAVAILABLE", "{}", answers["a"].text());
+    worker.stop();
+    lane.assert_nothing_more();
+}
