@@ -144,7 +144,10 @@ fn decode(bencher: Bencher<'_, '_>, load: &str) {
             let message = Message { topic: 0, partition: 0, offset: 0, timestamp: 0, key: None, payload: None };
             let (envelope, topic) = (Envelope::default(), "t");
             let (ids, groups) = (&mut ids, &mut groups);
-            let mut draft = Draft { intake: &intake, envelope, message, index, topic, ids, groups, event: None };
+            let (event, registry, awaits, late) = (None, None, None, None);
+            let intake = &intake;
+            let mut draft =
+                Draft { intake, envelope, message, index, topic, ids, groups, event, registry, awaits, late };
             json::decode(body.as_bytes(), &mut draft).expect("a good body");
         }
         black_box((ids, groups.finish()))

@@ -14,6 +14,9 @@ use crate::{
 
 const MIB: usize = 1 << 20;
 
+/// An id, headers and a body.
+type Form = (&'static str, Vec<(&'static str, &'static str)>, Vec<u8>);
+
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(body).unwrap();
@@ -51,7 +54,7 @@ fn every_format_may_come_compressed_and_is_answered_as_what_it_was() {
     .to_string();
     let rows = json!({"model_name": "iris", "instances": [[5.1, 3.4, 1.5, 0.2]]});
     let event = json!({"specversion": "1.0", "id": "any", "type": "t", "source": "s", "data": rows});
-    let forms: [(&str, Vec<(&str, &str)>, Vec<u8>); 7] = [
+    let forms: [Form; 7] = [
         ("rows", vec![], rows.to_string().into_bytes()),
         (
             "binary",

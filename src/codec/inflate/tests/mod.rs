@@ -34,7 +34,10 @@ fn zstd(body: &[u8]) -> Vec<u8> {
     out
 }
 
-const BOTH: [(&str, fn(&[u8]) -> Vec<u8>); 2] = [("gzip", gzip), ("zstd", zstd)];
+/// Compresses a body.
+type Compress = fn(&[u8]) -> Vec<u8>;
+
+const BOTH: [(&str, Compress); 2] = [("gzip", gzip), ("zstd", zstd)];
 
 fn record(encoding: &str, body: Vec<u8>) -> MemoryRecord {
     MemoryRecord {
