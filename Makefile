@@ -35,7 +35,7 @@ bench-pieces: setup ## what each piece of the journey costs: a median of N µs i
 	@echo 'Benches of single pieces, 1,000 rows or requests at a time: a median of N µs is N ns for each (onnx: rows as given).'
 	cargo bench --locked $(addprefix --bench ,$(pieces)) -- --max-time 1 $(ARGS)
 
-fuzz: setup $(cargo_fuzz)/requirements.txt ## the JSON decoder against serde_json, a minute a target; ARGS="600 row_form" for longer and some
+fuzz: setup $(cargo_fuzz)/requirements.txt ## the decoders against others, a minute a target; ARGS="600 row_form" for longer and some
 	PATH="$(abspath $(cargo_fuzz))/bin:$$PATH" scripts/fuzz.sh $(ARGS)
 
 lint: setup ## formatting and clippy, warnings are errors

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes the JSON decoder against serde_json: each target of fuzz/fuzz_targets for a while, guided by coverage (libFuzzer).
+# Fuzzes the decoders, most of them against another one: each target of fuzz/fuzz_targets for a while, guided by coverage (libFuzzer).
 #
 #   scripts/fuzz.sh [SECONDS [TARGET...]]      60 seconds of every target, if nothing is said
 #

@@ -1,6 +1,6 @@
 //! Compressed bodies of every format, answered as what they were; and bombs, which cost nobody anything but their sender.
 
-use std::{fs, io::Write};
+use std::{collections::BTreeMap, fs, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
 use prost::Message;
@@ -98,8 +98,11 @@ fn answer(lane: &Lane, ask: &Ask) -> Vec<u8> {
     assert_eq!(answer.header("status"), Some(&b"OK"[..]), "{}", answer.text());
     let body = answer.value.clone().unwrap();
     if answer.header("content-type") == Some(b"application/x-protobuf") {
-        let response = ModelInferResponse::decode(body.as_slice()).unwrap();
-        return ModelInferResponse { id: String::new(), ..response }.encode_to_vec();
+        let mut response = ModelInferResponse::decode(body.as_slice()).unwrap();
+        response.id.clear();
+        // A map is written in any order.
+        let parameters: BTreeMap<_, _> = std::mem::take(&mut response.parameters).into_iter().collect();
+        return format!("{parameters:?} {response:?}").into_bytes();
     }
     if answer.header("content-type") == Some(b"application/cloudevents+json") {
         let mut event = json(&answer);
