@@ -37,7 +37,7 @@ impl Trouble {
 }
 
 /// Words of the client, and what they ask for. The first that fits counts.
-const ADVICE: [(&[&str], &str); 8] = [
+const ADVICE: [(&[&str], &str); 9] = [
     (
         &["mechanism handshake failed", "Unsupported SASL mechanism"],
         "set sasl.mechanism to one that the broker supports",
@@ -63,13 +63,15 @@ const ADVICE: [(&[&str], &str); 8] = [
     ),
     (
         // The first request was sent, and the other side hangs up.
-        &[
-            "might require SASL",
-            "Disconnected: connection closed by peer",
-            "Disconnected: SSL connection closed by peer",
-        ],
+        &["might require SASL", "Disconnected: connection closed by peer"],
         "if that port asks for a user, set security.protocol to SASL_SSL (or SASL_PLAINTEXT), sasl.mechanism, \
          sasl.username and sasl.password",
+    ),
+    (
+        // Within the handshake or after it: a port without TLS may hang up before it is understood.
+        &["Disconnected: SSL connection closed by peer"],
+        "if that port asks for a user, set security.protocol to SASL_SSL, sasl.mechanism, sasl.username and \
+         sasl.password; if it speaks no TLS, set security.protocol to PLAINTEXT or SASL_PLAINTEXT",
     ),
 ];
 /// Where the client begins to guess what is wrong; [`ADVICE`] says it shorter.
