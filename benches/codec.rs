@@ -12,9 +12,8 @@ use modelmill::{
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
-        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, Rules,
+        self, Decoded, Format, Intake, Intakes, Routing, Rules,
         encode::{Encoder, HeaderPolicy, Model, Outlet},
-        envelope::HeaderNames,
         registry::{Login, Place, Registry},
     },
     error::{ErrorCode, RequestError},
@@ -66,14 +65,7 @@ fn chunk(kind: &str) -> Chunk {
 }
 
 fn intakes() -> Intakes {
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Json, Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })));
     Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] }
 }
 

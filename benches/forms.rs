@@ -12,7 +12,7 @@ use modelmill::{
         Chunk,
         memory::{MemoryRecord, MemoryRecords},
     },
-    codec::{self, Format, Intake, Intakes, ReplyRules, Routing, envelope::HeaderNames},
+    codec::{self, Format, Intake, Intakes, Routing},
     request::Route,
     tensor::Elements,
 };
@@ -110,14 +110,7 @@ fn chunk(form: &str) -> Chunk {
 /// A chunk to groups of columns, as in service.
 #[divan::bench(args = FORMS)]
 fn decode(bencher: Bencher<'_, '_>, form: &str) {
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Json, Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] };
     let chunk = chunk(form);
     let decoded = codec::decode(&chunk, &intakes);

@@ -11,8 +11,7 @@ use divan::{Bencher, counter::ItemsCount};
 use modelmill::{
     broker::Message,
     codec::{
-        Draft, Envelope, Format, Groups, Intake, ReplyRules, Routing,
-        envelope::HeaderNames,
+        Draft, Envelope, Format, Groups, Intake, Routing,
         json::{self, Writer},
     },
     request::{Form, Ids, Route},
@@ -124,14 +123,7 @@ fn bodies(load: &str) -> Vec<String> {
 }
 
 fn intake() -> Intake {
-    Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    }
+    Intake::new(0, Format::Json, Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })))
 }
 
 /// One chunk, as `codec::decode` walks it.

@@ -150,6 +150,26 @@ pub enum WorkerError {
     PartEnded(&'static str),
 }
 
+/// An error and its causes on one line; what a cause says again is said once.
+pub fn chain(error: &dyn Error) -> String {
+    let mut told = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let said = one_line(&error.to_string());
+        if !told.contains(&said) {
+            told += if told.is_empty() { "" } else { ": " };
+            told += &said;
+        }
+        next = error.source();
+    }
+    told
+}
+
+/// A text without line breaks.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! the worker ends the task with an error, and nothing of the chunk is acknowledged.
 
 use std::{
+    panic,
     pin::pin,
     sync::Arc,
     time::{Instant, SystemTime},
@@ -14,6 +15,7 @@ use futures_util::{
     Stream, StreamExt,
     stream::{self, FuturesUnordered},
 };
+use tokio::task::JoinSet;
 
 use crate::{
     broker::{
@@ -22,7 +24,7 @@ use crate::{
         replies::Replies,
     },
     codec::{
-        self, Decoded, Intakes, Rules,
+        self, Awaiting, Decoded, Intakes, Rules,
         inflate::{Inflater, Room, Space},
         registry::Registry,
     },
@@ -41,10 +43,13 @@ use run::run;
 mod answered;
 mod late;
 mod lot;
-mod parts;
 mod pipeline;
 mod replies;
 mod run;
+mod together;
+
+/// So many lots of those who were late go together, if they are there together.
+const MOST_LATE: usize = 100;
 
 /// What every chunk needs.
 pub struct Worker {
@@ -72,42 +77,48 @@ impl Worker {
     /// If an answer could not be published: the chunk must not be committed.
     pub async fn mill(self: &Arc<Self>, chunk: Chunk, turn: &Arc<Turn>) -> Result<(), WorkerError> {
         let chunk = Arc::new(chunk);
-        let (ready, mut decoded) = self.begin(&chunk).await;
-        // What was compressed may be too much to be decoded at once.
-        while let Some(rest) = decoded.rest {
-            self.finish(&chunk, decoded, Vec::new(), turn).await?;
+        if self.outbox.takes_whole_chunks() {
+            return self.mill_together(chunk, turn).await;
+        }
+        let mut late = JoinSet::new();
+        let mut decoded = self.decode(&chunk, 0, Decoded::default(), None);
+        loop {
+            let rest = decoded.rest;
+            self.publish_part(&chunk, decoded, &mut late, turn).await?;
+            // What was compressed may be too much to be decoded at once.
+            let Some(rest) = rest else { break };
             decoded = self.decode(&chunk, rest, Decoded::default(), Some(self.room.enter().await));
         }
-        self.finish(&chunk, decoded, ready, turn).await
+        while let Some(ended) = late.join_next().await {
+            ended.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))?;
+        }
+        Ok(())
     }
 
-    /// Takes what is decoded of a chunk to acknowledged answers, beside those that are `ready`.
-    async fn finish(
+    /// Takes one part of a chunk to acknowledged answers. Who must wait for a schema does so as one of `late`, beside this part
+    /// and those after it: nobody who holds space for what was compressed waits for them, as they may want some, too.
+    async fn publish_part(
         self: &Arc<Self>,
         chunk: &Arc<Chunk>,
         decoded: Decoded,
-        mut ready: Vec<Answered>,
+        late: &mut JoinSet<Result<(), WorkerError>>,
         turn: &Arc<Turn>,
     ) -> Result<(), WorkerError> {
         let Decoded { ids, groups, refused, replies, awaiting, rest: _, space } = decoded;
-        let replies = Arc::new(replies);
+        let origin = Origin::new(self, chunk, ids, replies);
+        if !awaiting.is_empty() {
+            late.spawn(publish_late(origin.clone(), awaiting, Arc::clone(turn)));
+        }
         let mut sorted = Sorted { groups, refused };
-        let waiting = self.settle_replies(&replies, &mut sorted);
-        let origin = Origin { worker: Arc::clone(self), chunk: Arc::clone(chunk), ids: Arc::new(ids), replies };
-        ready.extend(Answered::refused(sorted.refused));
+        let waiting = self.settle_replies(&origin.replies, &mut sorted);
+        let ready = Answered::refused(sorted.refused);
         let answered = self.answers(sorted.groups);
         let most = answered.len().max(1);
         let later = pin!(self.later(&origin.replies, waiting));
-        let late = pin!(self.late(&origin, awaiting));
-        let answered = stream::select(stream::select(answered, later), late);
-        if self.outbox.takes_whole_chunks() {
-            let all = answered.chain(stream::iter(ready)).collect().await;
-            // Others may have it now: these answers wait for those of earlier chunks.
-            drop(space);
-            origin.publish(all, turn).await
-        } else {
-            publish_as_they_come(&origin, answered.ready_chunks(most), ready, turn).await
-        }
+        let answered = stream::select(answered, later).ready_chunks(most);
+        let published = publish_as_they_come(&origin, answered, ready, turn).await;
+        drop(space);
+        published
     }
 
     /// Takes groups through their pipelines, side by side.
@@ -163,6 +174,12 @@ impl Worker {
         };
         Answered { pipeline: route.pipeline, requests }
     }
+}
+
+/// Publishes the answers of those who wait for a schema.
+async fn publish_late(origin: Origin, awaiting: Vec<Awaiting>, turn: Arc<Turn>) -> Result<(), WorkerError> {
+    let answered = origin.worker.late(&origin, awaiting).ready_chunks(MOST_LATE);
+    publish_as_they_come(&origin, answered, Vec::new(), &turn).await
 }
 
 /// Publishes what is ready while the rest is under way. What becomes ready while answers are on their way goes with what comes

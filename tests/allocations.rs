@@ -16,8 +16,7 @@ mod path;
 use modelmill::{
     broker::Message,
     codec::{
-        Draft, Envelope, Format, Groups, Intake, ReplyRules, Routing,
-        envelope::HeaderNames,
+        Draft, Envelope, Format, Groups, Intake, Routing,
         json::{self, Writer},
     },
     request::{Form, Ids, Route},
@@ -76,14 +75,7 @@ fn allocations(work: impl FnOnce()) -> usize {
 /// How often decoding a chunk of `count` bodies allocates.
 fn decoding(count: usize, body: impl Fn(usize) -> String) -> usize {
     let bodies: Vec<String> = (0..count).map(body).collect();
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Json, Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })));
     allocations(|| {
         let (mut ids, mut groups) = (Ids::default(), Groups::default());
         for (index, body) in bodies.iter().enumerate() {

@@ -47,6 +47,8 @@ mod reply;
 mod results;
 #[cfg(test)]
 mod tests;
+mod uri;
+mod whole;
 
 /// Which model a pipeline's `predict` runs, where the request may choose.
 #[derive(Debug)]
@@ -86,6 +88,15 @@ pub struct Intake {
     pub headers: envelope::HeaderNames,
     /// Which topics its requests may want their answers on.
     pub replies: ReplyRules,
+}
+
+impl Intake {
+    /// What a pipeline expects that says nothing of its requests but their format: no budget, headers by their usual names,
+    /// no reply topics.
+    pub fn new(pipeline: usize, format: Format, routing: Routing) -> Self {
+        let (headers, replies) = (envelope::HeaderNames::default(), ReplyRules::default());
+        Self { pipeline, format, routing, timeout: None, headers, replies }
+    }
 }
 
 /// A request that could not be decoded.

@@ -42,20 +42,14 @@ mod tests {
             Chunk,
             memory::{MemoryRecord, MemoryRecords},
         },
-        codec::{self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, envelope::HeaderNames},
+        codec::{self, Decoded, Format, Intake, Intakes, Routing},
         request::{Form, Route, UNNAMED},
         tensor::Elements,
     };
 
     fn decode(format: Format, records: Vec<MemoryRecord>) -> Decoded {
-        let intake = Intake {
-            pipeline: 0,
-            format,
-            routing: Routing::Fixed(std::sync::Arc::new(Route { pipeline: 0, models: Vec::new() })),
-            timeout: None,
-            headers: HeaderNames::default(),
-            replies: ReplyRules::default(),
-        };
+        let intake =
+            Intake::new(0, format, Routing::Fixed(std::sync::Arc::new(Route { pipeline: 0, models: Vec::new() })));
         let intakes = Intakes { intakes: vec![intake], topics: vec![("pictures".into(), 0)] };
         codec::decode(&Chunk::new(Box::new(MemoryRecords(records))), &intakes)
     }

@@ -110,13 +110,10 @@ mod tests {
 
     #[test]
     fn what_a_neighbour_may_have_another_pipelines_request_may_not_and_its_partition_is_its_own() {
-        let intakes = [(0, "a"), (1, "b")].map(|(pipeline, allowed)| Intake {
-            pipeline,
-            format: Format::Json,
-            routing: Routing::Fixed(Route { pipeline, models: Vec::new() }.into()),
-            timeout: None,
-            headers: Default::default(),
-            replies: ReplyRules { allowed: glob_set(&[allowed.to_owned()]).unwrap() },
+        let intakes = [(0, "a"), (1, "b")].map(|(pipeline, allowed)| {
+            let routing = Routing::Fixed(Route { pipeline, models: Vec::new() }.into());
+            let replies = ReplyRules { allowed: glob_set(&[allowed.to_owned()]).unwrap() };
+            Intake { replies, ..Intake::new(pipeline, Format::Json, routing) }
         });
         let mut replies = Replies::default();
         let mut message = 0..;

@@ -16,14 +16,7 @@ impl RouteChoice for Faulty {
 
 #[test]
 fn a_message_that_makes_the_decoder_panic_is_answered_and_its_neighbours_are_decoded() {
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing: Routing::Chosen(Box::new(Faulty)),
-        timeout: None,
-        headers: envelope::HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Json, Routing::Chosen(Box::new(Faulty)));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] };
     let mut records = MemoryRecords::default();
     for (offset, model) in [(0, "a"), (1, "poison"), (2, "a")] {

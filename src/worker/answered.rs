@@ -77,6 +77,12 @@ impl Answered {
 }
 
 impl Origin {
+    /// What `worker` found in `chunk`.
+    pub fn new(worker: &Arc<Worker>, chunk: &Arc<Chunk>, ids: Ids, replies: Replies) -> Self {
+        let (worker, chunk) = (Arc::clone(worker), Arc::clone(chunk));
+        Self { worker, chunk, ids: Arc::new(ids), replies: Arc::new(replies) }
+    }
+
     /// Publishes answers, all of them together.
     pub async fn publish(&self, answered: Vec<Answered>, turn: &Arc<Turn>) -> Result<(), WorkerError> {
         let mut answers = Answers::with_room(answered.iter().map(Answered::len).sum());

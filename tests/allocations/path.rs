@@ -14,9 +14,8 @@ use modelmill::{
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
-        Format, Intake, Intakes, ReplyRules, Routing,
+        Format, Intake, Intakes, Routing,
         encode::{HeaderPolicy, Outlet},
-        envelope::HeaderNames,
         inflate::Room,
     },
     model::{
@@ -95,14 +94,7 @@ fn worker(broker: &EmbeddedBroker) -> Worker {
         pipeline: 0,
         models: vec![ModelChoice { name: id.name, version: VersionChoice::Latest, fallback: None }],
     };
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing: Routing::Fixed(Arc::new(route)),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Json, Routing::Fixed(Arc::new(route)));
     let outlet = Outlet {
         pipeline: "iris".to_owned(),
         results: 0,

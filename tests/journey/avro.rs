@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::goldens::is_close;
 use crate::{
     apicurio::Apicurio,
+    compressed::gzip,
     support::{Ask, Lane, Rig, json, wait_for},
 };
 
@@ -131,7 +132,7 @@ fn is_same(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// Says where the registry is, beside what else `change` does to the server file.
+/// Says where the registry is.
 fn rig(label: &str, apicurio: &Apicurio) -> Option<Rig> {
     let rig = Rig::new(label)?;
     rig.server(|server| server["schema_registry"] = json!({"url": apicurio.url(), "timeout": "2s"}));
@@ -308,4 +309,67 @@ fn a_worker_whose_answers_the_registry_refuses_does_not_start_and_one_whose_regi
     assert_eq!(json(&answers["a"])["error"]["code"], "MODEL_UNAVAILABLE", "{}", answers["a"].text());
     worker.stop();
     lane.assert_nothing_more();
+}
+
+/// A flower whose record is large for what the worker of the test inflates, and small in a body.
+fn large_flower(id: u32) -> Vec<u8> {
+    let small = flower(id, SETOSA);
+    let (numbers, _no_tags) = small.split_at(small.len() - 1);
+    // One entry of a map: `t`, and a text of 48,000 bytes, whose length is a number of three bytes.
+    let tag = [&[2, 2, b't', 0x80, 0xee, 0x05][..], &[b'x'; 48_000], &[0]].concat();
+    gzip(&[numbers, &tag].concat())
+}
+
+/// Chunks of which each has a large request that is compressed and one, as large, whose schema must be waited for.
+fn who_waits_holds_no_space(label: &str, change: impl FnOnce(&mut Value), is_together: bool) {
+    const PAIRS: usize = 12;
+    let Some(mut apicurio) = Apicurio::start() else { return };
+    let Some(rig) = Rig::new(label) else { return };
+    rig.server(|server| {
+        server["schema_registry"] = json!({"url": apicurio.url(), "timeout": "2s"});
+        // There is room for four times as much.
+        server["limits"] = json!({"chunk_messages": 2, "inflated_bytes": "64KiB"});
+    });
+    rig.model("iris", 1, "models/iris/1");
+    let lane = lane(&rig, "iris", "iris", change);
+    let later = apicurio.register("later", FLOWER);
+    apicurio.freeze();
+    let rows = json!({"instances": vec![SETOSA; 2500]}).to_string();
+    let asks: Vec<_> = (0..PAIRS)
+        .flat_map(|pair| {
+            let known = Ask::bytes(gzip(rows.as_bytes())).key(format!("known-{pair}"));
+            let waits = Ask::bytes(large_flower(later)).key(format!("waits-{pair}")).header("timeout-ms", "600000");
+            [known.header("content-type", "application/json"), waits].map(|ask| ask.header("content-encoding", "gzip"))
+        })
+        .collect();
+    lane.send(&asks);
+    let mut worker = rig.worker();
+    let is_ok = |answer: &Record| assert_eq!(answer.status(), "OK", "{}", answer.text());
+    let mut left = 2 * PAIRS;
+    if !is_together {
+        let answers = lane.receive(PAIRS);
+        answers.iter().for_each(is_ok);
+        assert!(answers.iter().all(|answer| answer.id().unwrap().starts_with("known-")));
+        left -= PAIRS;
+    }
+    let tried = format!("\"id\":{later},\"reason\"");
+    wait_for("a try to fetch the schema", || (!worker.lines_with(&tried).is_empty()).then_some(()));
+    apicurio.thaw();
+    lane.receive(left).iter().for_each(is_ok);
+    worker.stop();
+    lane.assert_nothing_more();
+}
+
+#[test]
+fn who_waits_for_a_schema_holds_no_space_that_compressed_requests_want() {
+    who_waits_holds_no_space("avro-space", |_| {}, false);
+}
+
+#[test]
+fn in_order_too_who_waits_for_a_schema_holds_no_space() {
+    who_waits_holds_no_space(
+        "avro-space-ordered",
+        |pipeline| pipeline["output"]["ordering"] = json!("partition"),
+        true,
+    );
 }

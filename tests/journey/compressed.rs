@@ -17,7 +17,7 @@ const MIB: usize = 1 << 20;
 /// An id, headers and a body.
 type Form = (&'static str, Vec<(&'static str, &'static str)>, Vec<u8>);
 
-fn gzip(body: &[u8]) -> Vec<u8> {
+pub fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(body).unwrap();
     encoder.finish().unwrap()

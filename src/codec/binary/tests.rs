@@ -12,10 +12,7 @@ use crate::{
         Chunk,
         memory::{MemoryRecord, MemoryRecords},
     },
-    codec::{
-        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing,
-        envelope::{HEADER_LENGTH, HeaderNames},
-    },
+    codec::{self, Decoded, Format, Intake, Intakes, Routing, envelope::HEADER_LENGTH},
     error::ErrorCode,
     request::{Form, Route},
     tensor::{Column, DataType, Elements, Tensor},
@@ -36,14 +33,7 @@ fn decode(bodies: &[(Value, &[u8])]) -> Decoded {
 }
 
 fn decode_records(records: Vec<MemoryRecord>) -> Decoded {
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Json, Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] };
     codec::decode(&Chunk::new(Box::new(MemoryRecords(records))), &intakes)
 }

@@ -1,11 +1,11 @@
 //! Answers as events: in the mode of their requests, with their extensions.
 
-use std::{fmt::Write, time::SystemTime};
+use std::time::SystemTime;
 
 use super::{STRUCTURED, UNKNOWN, base64};
 use crate::{
     broker::OwnHeaders,
-    codec::{envelope::HEADER_LENGTH, json},
+    codec::{envelope::HEADER_LENGTH, json, uri},
     request::event::Event,
 };
 
@@ -87,14 +87,7 @@ impl<'a> Reply<'a> {
 
     /// A URI reference that names the pipeline.
     fn source(self) -> String {
-        let mut source = "/modelmill/".to_owned();
-        for byte in self.pipeline.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => source.push(char::from(byte)),
-                _ => write!(source, "%{byte:02X}").expect("a string takes everything"),
-            }
-        }
-        source
+        format!("/modelmill/{}", uri::segment(self.pipeline))
     }
 }
 

@@ -12,7 +12,10 @@
 //! Spaces around numbers and words do not matter; those of a text are its own.
 
 use super::cells::{Cell, Fault};
-use crate::tensor::{DataType, Elements};
+use crate::{
+    codec::whole::Whole,
+    tensor::{DataType, Elements},
+};
 
 /// What a cell may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,20 +40,13 @@ pub(super) struct Survey {
     texts: bool,
     booleans: bool,
     fractions: bool,
-    whole: bool,
-    is_huge: bool,
-    /// The largest magnitudes of whole numbers to both sides of zero, as far as they fit.
-    above: u64,
-    below: u64,
+    /// Whether there are whole numbers, and which.
+    integers: bool,
+    whole: Whole,
     /// The first missing value, and the first whole number that a double may not hold: lines and columns.
     missing: Option<(usize, usize)>,
     beyond_double: Option<(usize, usize)>,
 }
-
-/// From here on a whole number is more likely an identifier than a measurement, and no `f32` holds them all.
-const LARGEST_SMALL: u64 = 1 << 24;
-/// Every whole number up to here is a double.
-const LARGEST_IN_DOUBLE: u64 = 1 << 53;
 
 impl Survey {
     /// Takes note of one cell.
@@ -66,11 +62,8 @@ impl Survey {
             }
             Kind::Infinite { .. } | Kind::Fraction => self.fractions = true,
             Kind::Whole { negative, magnitude } => {
-                self.whole = true;
-                self.is_huge |= magnitude.is_none();
-                let side = if negative { &mut self.below } else { &mut self.above };
-                *side = (*side).max(magnitude.unwrap_or(0));
-                if magnitude.is_none_or(|magnitude| magnitude > LARGEST_IN_DOUBLE) {
+                self.integers = true;
+                if self.whole.take(negative, magnitude) {
                     self.beyond_double.get_or_insert((line, column));
                 }
             }
@@ -79,26 +72,17 @@ impl Survey {
 
     /// The datatype that holds all values.
     pub fn datatype(&self) -> Result<DataType, Fault> {
-        let largest = self.above.max(self.below);
         let has_floats = self.fractions || self.missing.is_some();
         match self {
             Self { texts: true, .. } => Ok(DataType::Bytes),
-            Self { booleans: true, .. } if self.fractions || self.whole => Ok(DataType::Bytes),
+            Self { booleans: true, .. } if self.fractions || self.integers => Ok(DataType::Bytes),
             Self { booleans: true, missing: Some(place), .. } => Err(fault(
                 *place,
                 "the cell is empty or missing, but the column's others are booleans, which cannot be missing",
             )),
             Self { booleans: true, .. } => Ok(DataType::Bool),
-            Self { is_huge: false, .. } if largest <= LARGEST_SMALL => Ok(DataType::Fp64),
-            Self { is_huge: false, .. } if has_floats && largest <= LARGEST_IN_DOUBLE => Ok(DataType::Fp64),
-            Self { is_huge: false, .. } if !has_floats && self.fits_int64() => Ok(DataType::Int64),
-            Self { is_huge: false, below: 0, .. } if !has_floats => Ok(DataType::Uint64),
-            _ => Err(self.too_large(has_floats)),
+            _ => self.whole.datatype(has_floats).ok_or_else(|| self.too_large(has_floats)),
         }
-    }
-
-    fn fits_int64(&self) -> bool {
-        self.above <= i64::MAX as u64 && self.below <= i64::MIN.unsigned_abs()
     }
 
     fn too_large(&self, has_floats: bool) -> Fault {

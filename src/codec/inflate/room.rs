@@ -1,8 +1,8 @@
 //! The memory that all chunks share for what was compressed.
 //!
 //! A part of a chunk asks for as much as it may become, and gives back what it did not need once it is decoded. It gives back
-//! the rest when the models have had its columns, before its answers wait for those of other chunks: so nobody who holds
-//! space waits for somebody who wants some.
+//! the rest when the models have had its columns, before its answers wait for those of other chunks; and who waits for a
+//! schema waits beside it. So nobody who holds space waits for somebody who wants some.
 
 use std::sync::Arc;
 

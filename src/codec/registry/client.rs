@@ -22,7 +22,10 @@ use rustls::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::codec::cloudevents::base64;
+use crate::{
+    codec::{cloudevents::base64, uri::segment},
+    error::chain,
+};
 
 /// To one connection. A machine that is there answers within milliseconds.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -164,7 +167,7 @@ impl Client {
             if open.len() > DEEPEST_REFERENCE || seen.len() >= MOST_REFERENCES {
                 return Err(Failure::Refused("it refers to more schemas than anybody needs".to_owned()));
             }
-            let path = format!("/subjects/{}/versions/{version}", encoded(&subject));
+            let path = format!("/subjects/{}/versions/{version}", segment(&subject));
             let schema: Registered = self.call(Method::GET, &path, None).await?;
             seen.push((subject, version));
             open.push((schema.schema, schema.references.into_iter()));
@@ -180,7 +183,7 @@ impl Client {
         struct Id {
             id: u32,
         }
-        let path = format!("/subjects/{}{}", encoded(subject), if register { "/versions" } else { "" });
+        let path = format!("/subjects/{}{}", segment(subject), if register { "/versions" } else { "" });
         let Id { id } = self.call(Method::POST, &path, Some(json!({"schema": schema}))).await?;
         Ok(id)
     }
@@ -282,27 +285,4 @@ fn failure(status: StatusCode, body: &[u8]) -> Failure {
         status if status.is_client_error() => Failure::Refused(format!("{status}: {said}")),
         status => Failure::Passing(format!("{status}: {said}")),
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// A subject as part of a path.
-fn encoded(subject: &str) -> String {
-    let mut text = String::new();
-    for byte in subject.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(byte.into()),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
 }

@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hasher, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -227,7 +226,5 @@ fn judge(id: u32, schema: &client::Registered, references: &[String]) -> Known {
 
 /// Down to half, so that many workers do not ask all at once.
 fn jittered(pause: Duration) -> Duration {
-    // Each has keys of its own that nobody can foresee.
-    let random = RandomState::new().build_hasher().finish() % 1001;
-    pause.mul_f64(0.5 + random as f64 / 2000.0)
+    pause.mul_f64(1.0 - 0.5 * fastrand::f64())
 }

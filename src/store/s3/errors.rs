@@ -8,7 +8,10 @@ use aws_sdk_s3::{
 };
 
 use super::{pace::Broken, place::Place};
-use crate::store::StoreError;
+use crate::{
+    error::{chain, one_line},
+    store::StoreError,
+};
 
 /// What a call was about.
 #[derive(Clone, Copy)]
@@ -138,25 +141,6 @@ impl std::fmt::Display for Answer<'_> {
         }
         Ok(())
     }
-}
-
-/// An error and its causes on one line; what a cause says again is said once.
-fn chain(error: &dyn Error) -> String {
-    let mut told = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let said = one_line(&error.to_string());
-        if !told.contains(&said) {
-            told += if told.is_empty() { "" } else { ": " };
-            told += &said;
-        }
-        next = error.source();
-    }
-    told
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

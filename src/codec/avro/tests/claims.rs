@@ -10,8 +10,7 @@ use crate::{
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
-        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, Rules,
-        envelope::HeaderNames,
+        self, Decoded, Format, Intake, Intakes, Routing, Rules,
         registry::{Login, Place, Registry},
     },
     request::Route,
@@ -89,14 +88,7 @@ pub fn nowhere() -> Arc<Registry> {
 
 /// Decodes bodies as one chunk of a pipeline that reads Avro.
 pub fn decode(registry: &Registry, bodies: &[&[u8]]) -> Decoded {
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Avro,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Avro, Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] };
     let record = |body: &&[u8]| MemoryRecord { payload: Some(body.to_vec()), ..MemoryRecord::default() };
     let chunk = Chunk::new(Box::new(MemoryRecords(bodies.iter().map(record).collect())));

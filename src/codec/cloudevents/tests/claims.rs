@@ -13,9 +13,8 @@ use crate::{
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
-        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing,
+        self, Decoded, Format, Intake, Intakes, Routing,
         encode::{Encoder, HeaderPolicy, Outlet},
-        envelope::HeaderNames,
     },
     request::Route,
     tensor::Tensor,
@@ -97,8 +96,7 @@ fn chunk(records: &[Record<'_>]) -> Chunk {
 
 fn decode(records: &[Record<'_>]) -> Decoded {
     let routing = Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] }));
-    let (headers, replies) = (HeaderNames::default(), ReplyRules::default());
-    let intake = Intake { pipeline: 0, format: Format::Json, routing, timeout: None, headers, replies };
+    let intake = Intake::new(0, Format::Json, routing);
     codec::decode(&chunk(records), &Intakes { intakes: vec![intake], topics: vec![("t".into(), 0)] })
 }
 

@@ -10,7 +10,7 @@ use crate::{
         memory::{MemoryRecord, MemoryRecords},
     },
     codec::{
-        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing,
+        self, Decoded, Format, Intake, Intakes, Routing,
         encode::{Encoder, HeaderPolicy, Model, Outlet},
         envelope::HeaderNames,
     },
@@ -56,8 +56,7 @@ fn chunk(records: &[Record]) -> Chunk {
 
 fn decode(chunk: &Chunk) -> Decoded {
     let routing = Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] }));
-    let (headers, replies) = (HeaderNames::default(), ReplyRules::default());
-    let intake = Intake { pipeline: 0, format: Format::Json, routing, timeout: None, headers, replies };
+    let intake = Intake::new(0, Format::Json, routing);
     codec::decode(chunk, &Intakes { intakes: vec![intake], topics: vec![("t".into(), 0)] })
 }
 

@@ -9,7 +9,7 @@ use crate::{
         Chunk,
         memory::{MemoryRecord, MemoryRecords},
     },
-    codec::{self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, envelope::HeaderNames},
+    codec::{self, Decoded, Format, Intake, Intakes, Routing},
     error::ErrorCode,
     request::{Form, Route, UNNAMED},
     tensor::{DataType, Elements},
@@ -36,14 +36,7 @@ pub fn csv(data: &[u8]) {
 
 /// Decodes bodies as one chunk of a pipeline of tables.
 pub fn decode(bodies: &[&[u8]]) -> Decoded {
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Csv,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Csv, Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("tables".into(), 0)] };
     let record = |body: &&[u8]| MemoryRecord { payload: Some(body.to_vec()), ..MemoryRecord::default() };
     codec::decode(&Chunk::new(Box::new(MemoryRecords(bodies.iter().map(record).collect()))), &intakes)

@@ -9,7 +9,7 @@ use crate::{
         Chunk,
         memory::{MemoryRecord, MemoryRecords},
     },
-    codec::{self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, envelope::HeaderNames, inflate::Inflater},
+    codec::{self, Decoded, Format, Intake, Intakes, Routing, inflate::Inflater},
     error::ErrorCode,
     request::{Route, UNNAMED},
     tensor::Elements,
@@ -38,14 +38,7 @@ pub fn compressed(data: &[u8]) {
 }
 
 fn decode(encoding: &str, data: &[u8]) -> Decoded {
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Raw,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Raw, Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("texts".into(), 0)] };
     let record = |body: &[u8], encoding: &str| MemoryRecord {
         payload: Some(body.to_vec()),

@@ -11,10 +11,7 @@ use crate::{
         Chunk,
         memory::{MemoryRecord, MemoryRecords},
     },
-    codec::{
-        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, decode_part,
-        envelope::{HEADER_LENGTH, HeaderNames},
-    },
+    codec::{self, Decoded, Format, Intake, Intakes, Routing, decode_part, envelope::HEADER_LENGTH},
     error::{ErrorCode, RequestError},
     request::{Route, UNNAMED},
     tensor::Elements,
@@ -54,14 +51,7 @@ fn typed(content_type: &str, record: MemoryRecord) -> MemoryRecord {
 }
 
 fn intakes() -> Intakes {
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing: Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })),
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Json, Routing::Fixed(Arc::new(Route { pipeline: 0, models: Vec::new() })));
     Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] }
 }
 

@@ -7,8 +7,7 @@
 //! | numbers; `null`, bare `NaN` and, among numbers, the strings for `NaN` and the infinities | FP64 |
 //! | whole numbers alone, one of them beyond 2^24 (an identifier, a time) | INT64, or UINT64 if need be |
 //!
-//! Small whole numbers are FP64 like fractions, so that requests that differ in `5` and `5.0` share a group; a model that
-//! wants integers gets them, as every double here is exact.
+//! Why: see [`Whole`].
 
 use std::fmt;
 
@@ -17,7 +16,7 @@ use super::super::{
     number::whole,
     scan::{Bare, Scanner},
 };
-use crate::tensor::DataType;
+use crate::{codec::whole::Whole, tensor::DataType};
 
 /// What has been seen of a feature.
 #[derive(Debug, Default)]
@@ -33,20 +32,12 @@ pub(super) struct Survey {
     /// `null` and bare `NaN`, `Infinity`, `-Infinity`.
     missing: bool,
     fractions: bool,
+    /// Whether there are whole numbers, and which.
     integers: bool,
-    /// The largest magnitudes of whole numbers to both sides of zero, as far as they fit.
-    above: u64,
-    below: u64,
-    /// Whether a whole number is beyond 64 bits.
-    is_huge: bool,
+    whole: Whole,
     /// The first whole number that a double may not hold, and where it came.
     beyond_double: Option<String>,
 }
-
-/// From here on a whole number is more likely an identifier than a measurement, and no `f32` holds them all.
-const LARGEST_SMALL: u64 = 1 << 24;
-/// Every whole number up to here is a double.
-const LARGEST_IN_DOUBLE: u64 = 1 << 53;
 
 impl Survey {
     /// Takes note of one value, on which the cursor stands. `subject` is whose it is.
@@ -141,21 +132,11 @@ impl Survey {
             return Ok("a number");
         }
         self.integers = true;
-        let magnitude = match whole(value) {
-            Ok((true, magnitude)) => {
-                self.below = self.below.max(magnitude);
-                magnitude
-            }
-            Ok((false, magnitude)) => {
-                self.above = self.above.max(magnitude);
-                magnitude
-            }
-            Err(_) => {
-                self.is_huge = true;
-                u64::MAX
-            }
+        let (is_negative, magnitude) = match whole(value) {
+            Ok((is_negative, magnitude)) => (is_negative, Some(magnitude)),
+            Err(_) => (value.starts_with('-'), None),
         };
-        if magnitude > LARGEST_IN_DOUBLE && self.beyond_double.is_none() {
+        if self.whole.take(is_negative, magnitude) && self.beyond_double.is_none() {
             self.beyond_double = Some(format!("{subject} is `{}`", Clip(value)));
         }
         Ok("a number")
@@ -184,22 +165,13 @@ impl Survey {
 
     /// The datatype that holds all values.
     pub fn datatype(&self) -> Result<DataType, Fault> {
-        let largest = self.above.max(self.below);
         let has_floats = self.has_floats() || (self.specials && self.integers);
         match self {
             Self { booleans: true, .. } => Ok(DataType::Bool),
             Self { texts: true, .. } => Ok(DataType::Bytes),
             Self { specials: true, integers: false, .. } if !has_floats => Ok(DataType::Bytes),
-            Self { is_huge: false, .. } if largest <= LARGEST_SMALL => Ok(DataType::Fp64),
-            Self { is_huge: false, .. } if has_floats && largest <= LARGEST_IN_DOUBLE => Ok(DataType::Fp64),
-            Self { is_huge: false, .. } if !has_floats && self.fits_int64() => Ok(DataType::Int64),
-            Self { is_huge: false, below: 0, .. } if !has_floats => Ok(DataType::Uint64),
-            _ => Err(self.too_large(has_floats)),
+            _ => self.whole.datatype(has_floats).ok_or_else(|| self.too_large(has_floats)),
         }
-    }
-
-    fn fits_int64(&self) -> bool {
-        self.above <= i64::MAX as u64 && self.below <= i64::MIN.unsigned_abs()
     }
 
     fn too_large(&self, has_floats: bool) -> Fault {

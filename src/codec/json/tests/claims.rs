@@ -14,11 +14,7 @@ use crate::{
         Chunk,
         memory::{MemoryRecord, MemoryRecords},
     },
-    codec::{
-        self, Decoded, Format, Intake, Intakes, ReplyRules, Routing,
-        envelope::{HEADER_LENGTH, HeaderNames},
-        json,
-    },
+    codec::{self, Decoded, Format, Intake, Intakes, Routing, envelope::HEADER_LENGTH, json},
     error::ErrorCode,
     request::{Route, UNNAMED},
     tensor::DataType,
@@ -114,14 +110,7 @@ fn shown(body: &[u8]) -> String {
 fn decode(cases: &[&Case]) -> Decoded {
     let route = Route { pipeline: 0, models: vec![] };
     let routing = Routing::Fixed(Arc::new(route));
-    let intake = Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing,
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    };
+    let intake = Intake::new(0, Format::Json, routing);
     let record = |Case { body, header }: &&Case| {
         let length = header.map(|header| (HEADER_LENGTH.to_owned(), Some(header.to_string().into_bytes())));
         MemoryRecord { payload: Some(body.clone()), headers: length.into_iter().collect(), ..MemoryRecord::default() }

@@ -5,10 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::{complete, decode, decode_by, fast, find_id};
 use crate::{
     broker::Message,
-    codec::{
-        Asked, Draft, Envelope, Format, Groups, Intake, Parameter, ReplyRules, RouteChoice, Routing, binary::Behind,
-        envelope::HeaderNames,
-    },
+    codec::{Asked, Draft, Envelope, Format, Groups, Intake, Parameter, RouteChoice, Routing, binary::Behind},
     error::{ErrorCode, RequestError},
     request::{Group, Ids, ModelChoice, Route, VersionChoice},
 };
@@ -43,14 +40,7 @@ struct Outcome {
 }
 
 fn intake(routing: Routing) -> Intake {
-    Intake {
-        pipeline: 0,
-        format: Format::Json,
-        routing,
-        timeout: None,
-        headers: HeaderNames::default(),
-        replies: ReplyRules::default(),
-    }
+    Intake::new(0, Format::Json, routing)
 }
 
 fn route(model: &str, version: &str) -> Arc<Route> {

@@ -11,7 +11,7 @@ use prost::Message;
 use super::messages::{InferTensorContents, ModelInferRequest, Tensor as Input};
 use crate::{
     broker::{Chunk, memory::MemoryRecords},
-    codec::{self, Decoded, Format, Intake, Intakes, ReplyRules, Routing, envelope::HeaderNames},
+    codec::{self, Decoded, Format, Intake, Intakes, Routing},
     error::ErrorCode,
     request::{Form, Route},
     tensor::{DataType, Elements, Tensor},
@@ -61,8 +61,7 @@ fn right_input() -> Input {
 /// Decodes bodies as one chunk, through the crate's public door.
 pub fn decode(bodies: &[&[u8]]) -> Decoded {
     let routing = Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] }));
-    let (headers, replies) = (HeaderNames::default(), ReplyRules::default());
-    let intake = Intake { pipeline: 0, format: Format::Protobuf, routing, timeout: None, headers, replies };
+    let intake = Intake::new(0, Format::Protobuf, routing);
     let mut records = MemoryRecords::default();
     bodies.iter().for_each(|body| records.push(0, 0, body));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("t".into(), 0)] };
