@@ -1,6 +1,6 @@
 //! What the fuzz targets share: the claims and the oracle of modelmill's own tests, compiled here against its public door.
 
-use modelmill::{broker, codec, error, request, tensor};
+use modelmill::{broker, codec, config, error, request, tensor};
 
 #[path = "../../src/codec/json/tests/claims.rs"]
 pub mod claims;
@@ -21,14 +21,17 @@ pub mod cloudevents;
 #[path = "../../src/codec/inflate/tests/claims.rs"]
 pub mod inflate;
 
+/// The claims of settings.
+#[path = "../../src/config/claims.rs"]
+pub mod settings;
+
 /// The claims of tables.
 #[path = "../../src/codec/csv/tests/claims.rs"]
 pub mod tables;
 
 /// The same of protobuf.
+#[path = "../../src/codec/protobuf/tests"]
 pub mod protobuf {
-    #[path = "../../../src/codec/protobuf/tests/claims.rs"]
     pub mod claims;
-    #[path = "../../../src/codec/protobuf/tests/messages.rs"]
     pub mod messages;
 }

@@ -29,6 +29,8 @@ use read::FileRead;
 
 mod auto;
 mod batching;
+#[cfg(test)]
+pub(crate) mod claims;
 mod crash_journal;
 mod document;
 mod expand;

@@ -38,7 +38,8 @@ impl<'a> Rows<'a> {
         for (key, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             self.row(&path, inner, required.contains(&&Value::from(key.as_str())), shown);
-            self.walk(inner, &path, shown);
+            // An example has `null` where a whole map may be left out.
+            self.walk(inner, &path, shown && optional(inner).is_none());
         }
         if let Some(inner) = schema.get("additionalProperties").filter(|inner| inner.is_object()) {
             self.walk(inner, &format!("{path}.<name>"), false);
@@ -65,7 +66,7 @@ impl<'a> Rows<'a> {
         let inner = resolved.get("properties").is_some();
         let default = match schema.get("default") {
             _ if required && !inner => "required".to_owned(),
-            Some(default) if !inner => format!("`{}`", flow(default)),
+            Some(default) if !inner || default.is_null() => format!("`{}`", flow(default)),
             _ => String::new(),
         };
         let mut meaning = text(if schema.get("description").is_some() { schema } else { resolved });
@@ -78,8 +79,17 @@ impl<'a> Rows<'a> {
     }
 
     fn resolve(&self, schema: &'a Value) -> &'a Value {
+        let schema = optional(schema).unwrap_or(schema);
         let reference = schema.get("$ref").and_then(Value::as_str);
         reference.and_then(|reference| self.root.pointer(reference.strip_prefix('#')?)).unwrap_or(schema)
+    }
+}
+
+/// The schema of what may be `null` instead.
+fn optional(schema: &Value) -> Option<&Value> {
+    match schema.get("anyOf")?.as_array()?.as_slice() {
+        [inner, null] if null.get("type").is_some_and(|kind| kind == "null") => Some(inner),
+        _ => None,
     }
 }
 

@@ -3,16 +3,20 @@
 use std::{fs, path::Path};
 
 use super::claims::{TARGETS, Target};
-use crate::codec::{avro, cloudevents, csv, inflate, protobuf};
+use crate::{
+    codec::{avro, cloudevents, csv, inflate, protobuf},
+    config,
+};
 
 /// All there are; each has a file in `fuzz/fuzz_targets/` and a folder in `fuzz/seeds/`.
 fn targets() -> Vec<Target> {
-    let others: [Target; 5] = [
+    let others: [Target; 6] = [
         ("avro", avro::tests::claims::avro),
         ("protobuf", protobuf::tests::claims::protobuf),
         ("cloudevents", cloudevents::tests::claims::cloudevents),
         ("compressed", inflate::tests::claims::compressed),
         ("csv", csv::tests::claims::csv),
+        ("configuration", config::claims::configuration),
     ];
     TARGETS.into_iter().chain(others).collect()
 }
