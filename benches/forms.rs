@@ -1,4 +1,5 @@
-//! What the same request costs in each form that it may come in: 784 floats, headers, id and all, to a group of columns.
+//! What the same request costs in each form that it may come in: 784 floats, headers, id and all, to a group of columns
+//! (a table names 784 columns).
 //!
 //! `cargo bench --bench forms`. A chunk has 1,000 messages, so that a time in µs is also that time in ns per request. `floor`
 //! is a flat loop over the bodies of `binary`: the length out of the record's header, the id out of the JSON at the place
@@ -12,7 +13,10 @@ use modelmill::{
         Chunk,
         memory::{MemoryRecord, MemoryRecords},
     },
-    codec::{self, Format, Intake, Intakes, Routing},
+    codec::{
+        self, Format, Intake, Intakes, Routing, Rules,
+        registry::{Login, Place, Registry},
+    },
     request::Route,
     tensor::Elements,
 };
@@ -33,8 +37,22 @@ fn main() {
     divan::main();
 }
 
-const FORMS: [&str; 8] =
-    ["json", "json_rows", "binary", "protobuf", "protobuf_typed", "event_of_json", "event_of_binary", "raw"];
+const FORMS: [&str; 10] = [
+    "json",
+    "json_rows",
+    "csv",
+    "avro",
+    "binary",
+    "protobuf",
+    "protobuf_typed",
+    "event_of_json",
+    "event_of_binary",
+    "raw",
+];
+
+/// The schema of `avro`, which a registry has under id 7.
+const SCHEMA: &str = r#"{"type": "record", "name": "Picture", "fields": [
+    {"name": "input", "type": {"type": "array", "items": "float"}}]}"#;
 
 /// Grey values of 0 to 1, as Python writes them: seven or eight digits (Knuth's multiplier).
 fn pixels(message: usize) -> Vec<f32> {
@@ -81,10 +99,20 @@ fn record(form: &str, message: usize) -> MemoryRecord {
         };
         (request.encode_to_vec(), vec![header("content-type", "application/x-protobuf")])
     };
+    // One row, and a name for each of its columns.
+    let table = || {
+        let list = |texts: Vec<String>| texts.join(",");
+        let names = (0..WIDTH).map(|column| format!("pixel{column}")).collect();
+        format!("{}\n{}\n", list(names), list(pixels.iter().map(ToString::to_string).collect())).into_bytes()
+    };
+    // 784 is two bytes, zigzag and in groups of seven bits; a block of none ends the array.
+    let avro = || [&[0, 0, 0, 0, 7, 0xa0, 0x0c][..], &bytes(&pixels), &[0]].concat();
     let json = || tensor(&format!(r#""data":{}"#, numbers())).into_bytes();
     let (body, headers) = match form {
         "json" => (json(), Vec::new()),
         "json_rows" => (format!(r#"{{"id":"{id}","instances":[{}]}}"#, numbers()).into_bytes(), Vec::new()),
+        "csv" => (table(), vec![header("content-type", "text/csv"), header("x-request-id", &id)]),
+        "avro" => (avro(), vec![header("content-type", "application/avro"), header("x-request-id", &id)]),
         "binary" => binary(),
         "protobuf" => protobuf(None, vec![bytes(&pixels)]),
         "protobuf_typed" => {
@@ -112,11 +140,23 @@ fn chunk(form: &str) -> Chunk {
 fn decode(bencher: Bencher<'_, '_>, form: &str) {
     let intake = Intake::new(0, Format::Json, Routing::Fixed(Arc::new(Route { pipeline: 0, models: vec![] })));
     let intakes = Intakes { intakes: vec![intake], topics: vec![("requests".into(), 0)] };
+    let registry = registry();
+    let rules = Rules { intakes: &intakes, registry: Some(&registry) };
     let chunk = chunk(form);
-    let decoded = codec::decode(&chunk, &intakes);
+    let decoded = codec::decode(&chunk, rules);
     assert!(decoded.refused.is_empty(), "{form}: {:?}", decoded.refused);
     assert_eq!(decoded.groups.iter().map(|group| group.requests.len()).sum::<usize>(), CHUNK, "{form}");
-    bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| codec::decode(black_box(&chunk), &intakes));
+    bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| codec::decode(black_box(&chunk), rules));
+}
+
+/// One that knows the schema, and is nowhere.
+fn registry() -> Arc<Registry> {
+    let (url, timeout) = ("http://127.0.0.1:1".to_owned(), std::time::Duration::from_secs(1));
+    let place = Place { url, login: Login::Nobody, ca_file: None, timeout };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let registry = Registry::new(place, [], runtime.handle().clone()).expect("a client");
+    registry.keep(7, SCHEMA, &[]).expect("a schema");
+    registry
 }
 
 /// See the module.

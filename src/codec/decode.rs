@@ -90,6 +90,11 @@ pub fn decode_late(chunk: &Chunk, messages: &[Awaiting], rules: Rules<'_>, mut i
     decoded
 }
 
+/// Groups for so many messages of a chunk.
+fn groups_of(chunk: &Chunk, messages: usize) -> Groups {
+    Groups::expecting(messages, chunk.bytes().saturating_mul(messages) / chunk.len().max(1))
+}
+
 /// Decodes messages that have waited, up to the one that must wait for the next part, whose place it returns.
 fn decode_awaited(
     chunk: &Chunk,
@@ -98,7 +103,7 @@ fn decode_awaited(
     inflater: &mut Inflater<'_>,
     decoded: &mut Decoded,
 ) -> Option<usize> {
-    let (mut groups, mut rest) = (Groups::expecting(messages.len()), None);
+    let (mut groups, mut rest) = (groups_of(chunk, messages.len()), None);
     // They have theirs.
     let mut ids = Ids::default();
     for (place, Awaiting { message, id, .. }) in messages.iter().enumerate() {
@@ -164,7 +169,7 @@ fn decode_some(
     inflater: &mut Inflater<'_>,
     decoded: &mut Decoded,
 ) -> Option<usize> {
-    let (mut groups, mut rest) = (Groups::expecting(messages.len()), None);
+    let (mut groups, mut rest) = (groups_of(chunk, messages.len()), None);
     for index in messages {
         let (mut draft, verdict) = Draft::of(chunk, index, rules, &mut decoded.ids, &mut groups);
         let Some(body) = inflater.open(&draft.envelope, draft.message.payload) else {
@@ -213,7 +218,7 @@ pub fn refuse_all(chunk: &Chunk, intakes: &Intakes, why: &RequestError) -> Decod
     /// Where an id is looked for in what is compressed.
     const BEGINNING: usize = 64 << 10;
     let mut decoded = Decoded::default();
-    let mut groups = Groups::expecting(0);
+    let mut groups = Groups::default();
     let mut inflater = Inflater::alone(BEGINNING);
     for index in 0..chunk.len() {
         let (mut draft, _) = Draft::of(chunk, index, intakes.into(), &mut decoded.ids, &mut groups);

@@ -27,8 +27,15 @@ pub struct Groups {
     groups: Vec<Building>,
     /// The group that took the last request: most neighbours look alike.
     last: usize,
-    /// How many requests there will be at most: room for them all in the first group, which mostly takes them.
-    expected: usize,
+    /// How many requests there will be at most, and the bytes that they come in: room for them all in the first group, which
+    /// mostly takes them.
+    expected: Expected,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Expected {
+    requests: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -60,9 +67,9 @@ impl Groups {
     /// Tensors without elements may claim any number of rows; more than this is taken for a mistake.
     const MAX_EMPTY_ROWS: usize = 1 << 20;
 
-    /// Groups for at most `expected` requests.
-    pub fn expecting(expected: usize) -> Self {
-        Self { expected, ..Self::default() }
+    /// Groups for at most so many requests, which come in so many bytes.
+    pub fn expecting(requests: usize, bytes: usize) -> Self {
+        Self { expected: Expected { requests, bytes }, ..Self::default() }
     }
 
     /// Rows for a request of this signature, in the group that has it.
@@ -89,7 +96,7 @@ impl Groups {
         });
         self.last = found.unwrap_or_else(|| {
             let mut group = Building::new(Arc::clone(route), signature, rows.is_none());
-            group.requests.reserve(std::mem::take(&mut self.expected));
+            group.make_room(signature, std::mem::take(&mut self.expected));
             self.groups.push(group);
             self.groups.len() - 1
         });
@@ -134,6 +141,20 @@ impl Building {
             },
         };
         Self { route, columns: signature.iter().map(draft).collect(), requests: Vec::new(), rows: 0, single }
+    }
+
+    /// Makes room for requests like the first, whose signature this is; all columns together take no more memory than the
+    /// bytes that the requests come in.
+    fn make_room(&mut self, signature: &[Announced<'_>], Expected { requests, bytes }: Expected) {
+        self.requests.reserve(requests);
+        if self.single {
+            return;
+        }
+        let share = bytes / self.columns.len().max(1);
+        for (column, input) in self.columns.iter_mut().zip(signature) {
+            let count = element_count(input.shape).unwrap_or(0);
+            column.tensor.growing().1.reserve_within(requests.saturating_mul(count), share);
+        }
     }
 
     fn takes(&self, route: &Arc<Route>, signature: &[Announced<'_>]) -> bool {

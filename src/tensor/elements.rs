@@ -286,6 +286,17 @@ impl Elements {
         each_elements!(self, vector => vector.reserve(more), strings => strings.offsets.reserve(more));
     }
 
+    /// Makes room for `more` elements as far as `bytes` go; of strings nobody knows how long they will be.
+    pub fn reserve_within(&mut self, more: usize, bytes: usize) {
+        fn reserve<T>(vector: &mut Vec<T>, more: usize, bytes: usize) {
+            vector.reserve(more.min(bytes / size_of::<T>()));
+        }
+        each_elements!(self, vector => reserve(vector, more, bytes), strings => {
+            reserve(&mut strings.offsets, more, bytes);
+            strings.bytes.reserve(bytes);
+        });
+    }
+
     /// Adds `range` of another vector of the same datatype.
     ///
     /// # Panics
