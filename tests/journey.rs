@@ -3,6 +3,8 @@
 //! `make test` starts the Kafka; `MODELMILL_TEST_KAFKA` names one that runs already. ONNX Runtime is found as the program finds
 //! it (`ORT_DYLIB_PATH`). Everything is one program, so that it is linked once, and its tests run side by side.
 
+#[path = "journey/answers.rs"]
+mod answers;
 #[path = "support/apicurio.rs"]
 mod apicurio;
 #[path = "journey/avro.rs"]
@@ -50,6 +52,8 @@ mod membership;
 mod messages;
 #[path = "journey/metrics.rs"]
 mod metrics;
+#[path = "journey/mixed.rs"]
+mod mixed;
 #[path = "journey/models.rs"]
 mod models;
 #[path = "journey/notifications.rs"]

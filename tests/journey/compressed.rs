@@ -17,13 +17,13 @@ const MIB: usize = 1 << 20;
 /// An id, headers and a body.
 type Form = (&'static str, Vec<(&'static str, &'static str)>, Vec<u8>);
 
-fn gzip(body: &[u8]) -> Vec<u8> {
+pub fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(body).unwrap();
     encoder.finish().unwrap()
 }
 
-fn zstd(body: &[u8]) -> Vec<u8> {
+pub fn zstd(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
     zstd_safe::compress(&mut out, body, 3).unwrap();
     out
