@@ -31,6 +31,8 @@ mod disk_cache;
 mod examples;
 #[path = "support/faults.rs"]
 mod faults;
+#[path = "journey/formats.rs"]
+mod formats;
 #[path = "journey/forms.rs"]
 mod forms;
 #[path = "journey/frozen.rs"]

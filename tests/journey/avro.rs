@@ -177,8 +177,9 @@ fn what_confluents_serializer_sends_is_answered_in_avro_as_python_answers_it() {
     for (index, golden) in goldens.iter().enumerate() {
         let id = apicurio.register(&format!("requests-{index}"), &golden.schema);
         let ask = Ask::bytes(under(id, &golden.body[5..])).key(format!("r{index}"));
+        let ask = ask.header("model-name", golden.model.as_str());
         if golden.steps.is_empty() {
-            any.send(&[ask.header("model-name", golden.model.as_str())]);
+            any.send(&[ask]);
             continue;
         }
         let (lane, asked) = lanes.entry(&golden.model).or_insert_with(|| {
