@@ -89,6 +89,8 @@ mod s3;
 mod scale;
 #[path = "journey/security.rs"]
 mod security;
+#[path = "journey/servers.rs"]
+mod servers;
 #[path = "journey/sizes.rs"]
 mod sizes;
 #[path = "journey/spring.rs"]
