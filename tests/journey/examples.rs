@@ -76,3 +76,32 @@ fn the_java_client_gets_its_answers() {
     // Its requests have their ids in a header; an empty one in the body counts as none.
     run("java", client, ["", ""]);
 }
+
+#[test]
+fn the_go_client_gets_its_answers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (source, folder) = (root.join("examples/go"), root.join(".deps/go"));
+    if std::fs::read(folder.join("go.sum")).ok() != std::fs::read(source.join("go.sum")).ok() {
+        return skip("the modules of the Go client are not in .deps/go (`make setup` fetches them where there is Go)");
+    }
+    let built = tempfile::tempdir().unwrap();
+    let program = built.path().join("client");
+    let mut go = Command::new("go");
+    // The same as in scripts/fetch-go-client.sh, but without a network, and with whatever else Go writes in a folder of ours.
+    go.env("GOPATH", &folder).env("GOMODCACHE", folder.join("modules")).env("GOCACHE", folder.join("cache"));
+    go.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0").env("GOFLAGS", "-modcacherw -mod=readonly");
+    go.env("GOPROXY", "off").env("XDG_CONFIG_HOME", built.path());
+    go.args(["build", "-o"]).arg(&program).arg(".").current_dir(source);
+    let said = match go.output() {
+        Ok(output) => output,
+        Err(error) => return skip(&format!("there is no Go ({error})")),
+    };
+    assert!(said.status.success(), "Go: {}", String::from_utf8_lossy(&said.stderr));
+    run("go", Command::new(&program), ["right", "wrong"]);
+    // What cannot be done is told at once, and nothing is sent.
+    let mut client = Command::new(&program);
+    let refused =
+        client.args(["127.0.0.1:1", "in", "out", r#"{"instances": [[5.1, 3.5, 1.4, 0.2]]}"#]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&refused.stderr), "request 1 has no id of its own\n");
+}
