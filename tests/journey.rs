@@ -27,6 +27,8 @@ mod crash;
 mod csv;
 #[path = "journey/disk_cache.rs"]
 mod disk_cache;
+#[path = "journey/documented.rs"]
+mod documented;
 #[path = "journey/examples.rs"]
 mod examples;
 #[path = "support/faults.rs"]

@@ -1,0 +1,112 @@
+//! What docs/formats.md says of requests and their answers is what a worker does: its examples, sent as they stand there.
+
+use std::{path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::{
+    goldens::is_same,
+    support::{Ask, Lane, Rig, json, wait_for},
+};
+
+/// The fenced blocks of one section: language and text.
+fn blocks<'a>(page: &'a str, section: &str) -> Vec<(&'a str, &'a str)> {
+    let heading = format!("\n## {section}\n");
+    let section = page.split_once(&heading).unwrap_or_else(|| panic!("no section `{section}`")).1;
+    let section = section.split("\n## ").next().unwrap();
+    section.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap()).collect()
+}
+
+/// The first block that is in this language.
+fn block<'a>(page: &'a str, section: &str, language: &str) -> &'a str {
+    let found = blocks(page, section).into_iter().find(|(name, _)| *name == language);
+    found.unwrap_or_else(|| panic!("no block of `{language}` in `{section}`")).1
+}
+
+fn page() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats.md")).unwrap()
+}
+
+fn assert_same(context: &str, answered: &Value, documented: &Value) {
+    assert!(is_same(answered, documented), "{context}: {answered}, but the page says {documented}");
+}
+
+/// Runs the commands of a shell block against the topics of a lane; says the lines that they print.
+fn run(block: &str, name: &str, lane: &Lane) -> Vec<String> {
+    let commands = block.replace(&format!("{name}.requests"), &lane.requests);
+    let commands = commands.replace(&format!("{name}.results"), &lane.results);
+    let commands = commands.replace("modelmill send", "\"$MODELMILL\" send");
+    let output = tempfile::NamedTempFile::new().unwrap();
+    let mut shell = Command::new("sh");
+    shell.arg("-ec").arg(&commands).stdout(output.reopen().unwrap());
+    shell.env("MODELMILL", env!("CARGO_BIN_EXE_modelmill")).env("MODELMILL_BROKERS", &lane.brokers);
+    let mut shell = shell.spawn().unwrap();
+    let ended = wait_for("the end of the shell", || shell.try_wait().unwrap());
+    let said = std::fs::read_to_string(output.path()).unwrap();
+    assert!(ended.success(), "{commands}\n{said}");
+    said.lines().map(str::to_owned).collect()
+}
+
+/// The JSON that a line ends with; what is measured is left out.
+fn json_of(line: &str) -> Value {
+    let at = line.find('{').unwrap_or_else(|| panic!("no JSON: {line}"));
+    let mut value: Value = serde_json::from_str(&line[at..]).unwrap();
+    for measured in ["latency_ms", "partition", "offset"] {
+        value.as_object_mut().unwrap().remove(measured);
+    }
+    value
+}
+
+#[test]
+fn requests_that_the_page_shows_are_answered_as_it_shows() {
+    let Some(rig) = Rig::new("documented") else { return };
+    rig.model("iris", 1, "models/iris/1");
+    rig.model("passengers", 1, "tests/data/trained/gradient_boosting/1");
+    let iris = rig.lane("iris", json!([{"predict": {"model": "iris"}}]));
+    let passengers = rig.lane("passengers", json!([{"predict": {"model": "passengers"}}]));
+    let page = page();
+    let mut worker = rig.worker();
+    let ask = |lane: &Lane, ask: Ask| {
+        lane.send(&[ask]);
+        json(&lane.receive(1)[0])
+    };
+    for section in ["Open Inference Protocol v2", "Rows"] {
+        let shown: Vec<_> = blocks(&page, section).into_iter().filter(|(name, _)| *name == "json").collect();
+        let [(_, request), (_, answer)] = shown[..] else { panic!("{section}: two blocks") };
+        assert_same(section, &ask(&iris, Ask::bytes(request)), &serde_json::from_str(answer).unwrap());
+    }
+    let narrow = json!({"name": "input", "shape": [1, 3], "datatype": "FP32", "data": [1.5, 2.5, 3.5]});
+    let error = ask(&iris, Ask::json(&json!({"id": "7", "inputs": [narrow]})));
+    assert_same("Errors", &error, &serde_json::from_str(block(&page, "Errors", "json")).unwrap());
+    let table = ask(&passengers, Ask::bytes(block(&page, "Tables", "")).header("content-type", "text/csv"));
+    let rows = table["predictions"].as_array().unwrap_or_else(|| panic!("{table}"));
+    assert!(rows.len() == 2 && rows.iter().all(|row| row["label"].is_string()), "{table}");
+    worker.stop();
+}
+
+#[test]
+fn commands_that_the_page_shows_print_what_it_shows() {
+    let Some(rig) = Rig::new("typed") else { return };
+    rig.model("iris", 1, "models/iris/1");
+    rig.model("topics", 1, "tests/data/trained/tfidf_topics/1");
+    let iris = rig.lane("iris", json!([{"predict": {"model": "iris"}}]));
+    let topics = rig.lane("topics", json!([{"predict": {"model": "topics"}}]));
+    let page = page();
+    let mut worker = rig.worker();
+    for (section, language) in [("Numbers", ""), ("From the shell", "json")] {
+        let lines = run(block(&page, section, "sh"), "iris", &iris);
+        let documented = json_of(block(&page, section, language));
+        assert_same(section, &json_of(&lines[0]), &documented);
+    }
+    let event = json_of(&run(block(&page, "CloudEvents", "sh"), "iris", &iris)[0]);
+    let said = &event["body"];
+    assert_eq!(
+        (&said["id"], &said["type"], &said["tenant"]),
+        (&json!("e-1"), &json!("flower.seen.response"), &json!("blue"))
+    );
+    assert_eq!(said["data"]["predictions"][0]["label"], 0, "{event}");
+    let text = run(block(&page, "Bodies that are the input", "sh"), "topics", &topics);
+    let label = json!({"name": "output_label", "shape": [1], "datatype": "BYTES", "data": ["weather"]});
+    assert_eq!(json_of(&text[0])["outputs"][0], label, "{text:?}");
+    worker.stop();
+}
