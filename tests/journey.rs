@@ -43,6 +43,8 @@ mod frozen;
 mod goldens;
 #[path = "journey/headers.rs"]
 mod headers;
+#[path = "journey/kept.rs"]
+mod kept;
 #[path = "journey/lifecycle.rs"]
 mod lifecycle;
 #[path = "journey/live.rs"]
@@ -87,6 +89,8 @@ mod registered;
 mod replies;
 #[path = "support/s3.rs"]
 mod s3;
+#[path = "journey/said.rs"]
+mod said;
 #[path = "journey/scale.rs"]
 mod scale;
 #[path = "journey/security.rs"]

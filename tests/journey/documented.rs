@@ -1,11 +1,13 @@
-//! What docs/formats.md says of requests and their answers is what a worker does: its examples, sent as they stand there.
+//! What docs/formats.md says of requests and their answers is what a worker does: its examples, sent as they stand there; those in
+//! Python as they were run by `scripts/make_document_goldens.py`.
 
 use std::{path::Path, process::Command};
 
 use serde_json::{Value, json};
 
 use crate::{
-    goldens::is_same,
+    goldens::{bytes, is_same, lines},
+    kept::{self, Given},
     support::{Ask, Lane, Rig, json, wait_for},
 };
 
@@ -109,4 +111,31 @@ fn commands_that_the_page_shows_print_what_it_shows() {
     let label = json!({"name": "output_label", "shape": [1], "datatype": "BYTES", "data": ["weather"]});
     assert_eq!(json_of(&text[0])["outputs"][0], label, "{text:?}");
     worker.stop();
+}
+
+#[test]
+fn what_the_examples_in_python_send_is_answered_as_they_read_it() {
+    let Some(rig) = Rig::new("python-examples") else { return };
+    rig.model("iris", 1, "models/iris/1");
+    rig.model("passengers", 1, "tests/data/trained/gradient_boosting/1");
+    let lane = |model: &str| rig.lane(model, json!([{"predict": {"model": model}}]));
+    let (iris, passengers) = (lane("iris"), lane("passengers"));
+    let page = page();
+    let mut worker = rig.worker();
+    let mut answers = Vec::new();
+    for request in lines("documented/requests.jsonl") {
+        let (text, section) = (|key: &str| request[key].as_str().unwrap(), request["section"].as_str().unwrap());
+        let shown = block(&page, section, "python");
+        assert_eq!(shown, text("code"), "`{section}` has changed: run scripts/make_document_goldens.py for it");
+        let ask = Ask::bytes(bytes(&request["body"]));
+        let ask = request["key"].as_str().into_iter().fold(ask, |ask, key| ask.key(key));
+        let headers = request["headers"].as_object().unwrap().iter();
+        let ask = headers.fold(ask, |ask, (name, value)| ask.header(name, value.as_str().unwrap()));
+        let lane = if text("topic") == "iris.requests" { &iris } else { &passengers };
+        lane.send(&[ask]);
+        answers.push((section.to_owned(), Given::of(&lane.receive(1)[0])));
+    }
+    worker.stop();
+    assert!(answers.len() > 5, "{} examples", answers.len());
+    kept::hold("documented/answers.jsonl", "section", answers);
 }

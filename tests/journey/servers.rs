@@ -1,17 +1,16 @@
 //! What the client libraries of MLServer and of KServe send (`scripts/make_server_goldens.py`), answered through Kafka as Python's
 //! runtime answers it.
 //!
-//! Their decoders read our answers, too: those that lie beside the requests, which these tests hold against what the worker says
-//! today (and write with `MODELMILL_UPDATE_GOLDENS=1`, whereupon the script must be run again).
+//! Their decoders read our answers, too: those that lie beside the requests (see `kept`).
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
 
-use modelmill::broker::kafka::client::Record;
 use serde_json::{Value, json};
 
 use crate::{
-    answers::{Answer, Form, HEADER_LENGTH},
-    goldens::{assert_outputs, bytes, is_same, lines, without_words},
+    answers::{Answer, Form},
+    goldens::{assert_outputs, bytes, lines, without_words},
+    kept::{self, Given},
     support::{Ask, Rig},
 };
 
@@ -41,47 +40,6 @@ impl Golden {
     }
 }
 
-/// An answer as the libraries are given it: the headers that say what it is, and its body.
-struct Given {
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-impl Given {
-    fn of(record: &Record) -> Self {
-        let header = |name: &str| {
-            let value = record.header(name)?;
-            Some((name.to_owned(), String::from_utf8(value.to_vec()).unwrap()))
-        };
-        let headers = ["content-type", HEADER_LENGTH].into_iter().filter_map(header).collect();
-        Self { headers, body: record.value.clone().unwrap() }
-    }
-
-    fn read(line: &Value) -> Self {
-        let headers = line["headers"].as_object().unwrap().iter();
-        let headers = headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
-        Self { headers, body: bytes(&line["body"]) }
-    }
-
-    fn line(&self, id: &str) -> String {
-        let body: String = self.body.iter().map(|byte| format!("{byte:02x}")).collect();
-        json!({"id": id, "headers": self.headers, "body": body}).to_string()
-    }
-
-    /// What a library can see of it.
-    fn seen(&self, id: &str) -> Value {
-        let content_type = self.headers.get("content-type").map(String::as_str);
-        let header: Option<usize> = self.headers.get(HEADER_LENGTH).map(|length| length.parse().unwrap());
-        let answer = Answer::read(id.to_owned(), content_type, header, self.body.clone());
-        let head = match header {
-            Some(header) => serde_json::from_slice(&self.body[..header]).unwrap(),
-            None if answer.form == Form::Protobuf => Value::Null,
-            None => serde_json::from_slice(&self.body).unwrap(),
-        };
-        json!([content_type, head, answer.outputs])
-    }
-}
-
 fn ask_all(library: &str, ways: &[(&str, &[Form])]) {
     let Some(rig) = Rig::new(library) else { return };
     let goldens = Golden::all(library);
@@ -104,24 +62,8 @@ fn ask_all(library: &str, ways: &[(&str, &[Form])]) {
         *found.entry(golden.way.as_str()).or_default() += 1;
     }
     assert!(found.len() == ways.len() && found.values().all(|count| *count > 5), "{found:?}");
-    hold_answers(library, goldens.iter().map(|golden| (golden.id.as_str(), Given::of(&answers[&golden.id]))));
-}
-
-/// Holds answers against those that the library's decoder has read.
-fn hold_answers<'a>(library: &str, answers: impl Iterator<Item = (&'a str, Given)>) {
-    let file = format!("{library}/answers.jsonl");
-    let answers: Vec<_> = answers.collect();
-    if std::env::var_os("MODELMILL_UPDATE_GOLDENS").is_some() {
-        let text: String = answers.iter().map(|(id, given)| given.line(id) + "\n").collect();
-        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(&file), text).unwrap();
-    }
-    let known = lines(&file);
-    assert_eq!(known.len(), answers.len(), "run this test with MODELMILL_UPDATE_GOLDENS=1");
-    for (line, (id, given)) in known.iter().zip(answers) {
-        assert_eq!(line["id"], id, "run this test with MODELMILL_UPDATE_GOLDENS=1");
-        let (known, said) = (Given::read(line).seen(id), given.seen(id));
-        assert!(is_same(&known, &said), "{id}: {said}, but {library} has read {known}");
-    }
+    let answers = goldens.iter().map(|golden| (golden.id.clone(), Given::of(&answers[&golden.id])));
+    kept::hold(&format!("{library}/answers.jsonl"), "id", answers.collect());
 }
 
 #[test]
