@@ -1,11 +1,15 @@
 //! What docs/formats.md says of requests and their answers is what a worker does: its examples, sent as they stand there; those in
 //! Python as they were run by `scripts/make_document_goldens.py`.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
 use crate::{
+    examples,
     goldens::{bytes, is_same, lines},
     kept::{self, Given},
     support::{Ask, Lane, Rig, json, wait_for},
@@ -33,19 +37,28 @@ fn assert_same(context: &str, answered: &Value, documented: &Value) {
     assert!(is_same(answered, documented), "{context}: {answered}, but the page says {documented}");
 }
 
+/// A block with the broker and the topics of a lane in the place of those that it names.
+fn at_home(block: &str, name: &str, lane: &Lane) -> String {
+    let text = block.replace("localhost:9092", &lane.brokers);
+    text.replace(&format!("{name}.requests"), &lane.requests).replace(&format!("{name}.results"), &lane.results)
+}
+
 /// Runs the commands of a shell block against the topics of a lane; says the lines that they print.
 fn run(block: &str, name: &str, lane: &Lane) -> Vec<String> {
-    let commands = block.replace(&format!("{name}.requests"), &lane.requests);
-    let commands = commands.replace(&format!("{name}.results"), &lane.results);
-    let commands = commands.replace("modelmill send", "\"$MODELMILL\" send");
-    let output = tempfile::NamedTempFile::new().unwrap();
+    let commands = at_home(block, name, lane).replace("modelmill send", "\"$MODELMILL\" send");
     let mut shell = Command::new("sh");
-    shell.arg("-ec").arg(&commands).stdout(output.reopen().unwrap());
     shell.env("MODELMILL", env!("CARGO_BIN_EXE_modelmill")).env("MODELMILL_BROKERS", &lane.brokers);
-    let mut shell = shell.spawn().unwrap();
-    let ended = wait_for("the end of the shell", || shell.try_wait().unwrap());
+    shell.arg("-ec").arg(commands);
+    said(shell)
+}
+
+/// The lines that a program prints, which must succeed.
+fn said(mut program: Command) -> Vec<String> {
+    let output = tempfile::NamedTempFile::new().unwrap();
+    let mut process = program.stdin(Stdio::null()).stdout(output.reopen().unwrap()).spawn().unwrap();
+    let ended = wait_for("the end of a program", || process.try_wait().unwrap());
     let said = std::fs::read_to_string(output.path()).unwrap();
-    assert!(ended.success(), "{commands}\n{said}");
+    assert!(ended.success(), "{program:?}\n{said}");
     said.lines().map(str::to_owned).collect()
 }
 
@@ -138,4 +151,43 @@ fn what_the_examples_in_python_send_is_answered_as_they_read_it() {
     worker.stop();
     assert!(answers.len() > 5, "{} examples", answers.len());
     kept::hold("documented/answers.jsonl", "section", answers);
+}
+
+/// Runs the program that a section shows, from a file called `file`; says what it prints, and what the section says it would.
+fn program(section: &str, language: &str, file: &str, command: Option<Command>) -> Option<[Vec<String>; 2]> {
+    let mut command = command?;
+    let rig = Rig::new("programs")?;
+    rig.model("iris", 1, "models/iris/1");
+    let lane = rig.lane("iris", json!([{"predict": {"model": "iris"}}]));
+    let (page, file) = (page(), rig.folder().join(file));
+    std::fs::write(&file, at_home(block(&page, section, language), "iris", &lane)).unwrap();
+    let mut worker = rig.worker();
+    command.arg(file);
+    let printed = said(command);
+    worker.stop();
+    let documented = block(&page, section, "").lines().map(str::to_owned).collect();
+    Some([printed, documented])
+}
+
+#[test]
+fn the_program_in_python_that_the_page_shows_prints_what_it_shows() {
+    let printed = program("From Python", "python", "client.py", examples::python());
+    let Some([mut printed, mut documented]) = printed else { return };
+    // Answers come in any order.
+    printed.sort();
+    documented.sort();
+    let lists = |line: &String| {
+        let (id, lists) = line.split_once(' ').unwrap();
+        json!([id, serde_json::from_str::<Value>(&format!("[{}]", lists.replace("] [", "],["))).unwrap()])
+    };
+    let [printed, documented] = [printed, documented].map(|lines| lines.iter().map(lists).collect::<Value>());
+    assert_same("From Python", &printed, &documented);
+}
+
+#[test]
+fn the_program_in_java_that_the_page_shows_prints_what_it_shows() {
+    let printed = program("From Java", "java", "SendIris.java", examples::java());
+    let Some([printed, documented]) = printed else { return };
+    assert_same("From Java", &json_of(&printed[0]), &json_of(&documented[0]));
+    assert_eq!(printed[1..], documented[1..]);
 }
