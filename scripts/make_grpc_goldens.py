@@ -11,38 +11,19 @@ Reads tests/data/grpc/answer.bin, which src/codec/protobuf/tests writes (MODELMI
 answer, and fails if anything in it is not what was put there.
 """
 
-import json
-import pathlib
-
 import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2
 from tritonclient.grpc._utils import _get_inference_request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"
+from goldens import DTYPES, ROOT, array, expected, goldens, some, write_lines
+
 CASES = 2  # of a model, besides one without rows
-DTYPES = {
-    "BOOL": np.bool_, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
-    "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
-    "FP16": np.float16, "FP32": np.float32, "FP64": np.float64,
-}
 CONTENTS = {
     "BOOL": "bool_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
     "UINT64": "uint64_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
     "INT64": "int64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents",
 }
-
-
-def array(tensor):
-    """A tensor of a golden file."""
-    data = list(np.ravel(np.array(tensor["data"], dtype=object)))
-    if tensor["datatype"] == "BYTES":
-        flat = np.empty(len(data), dtype=np.object_)
-        flat[:] = [text.encode() for text in data]
-    else:
-        numbers = [float(number) if isinstance(number, str) else number for number in data]
-        flat = np.array(numbers, dtype=DTYPES[tensor["datatype"]])
-    return flat.reshape(tensor["shape"])
 
 
 def raw(model, id, case, asked):
@@ -69,24 +50,10 @@ def typed(model, id, case, asked):
     return request
 
 
-def cases_of(path):
-    golden = json.loads(path.read_text())
-    return golden["cases"] if isinstance(golden, dict) else golden
-
-
-def goldens():
-    """Model, place of its version, and cases of every golden file."""
-    for path in sorted(ROOT.glob("fixtures/*/golden.json")):
-        yield path.parent.name, f"fixtures/{path.parent.name}/1", cases_of(path)
-    for path in sorted(ROOT.glob("trained/*/1/golden.json")):
-        yield path.parent.parent.name, f"trained/{path.parent.parent.name}/1", cases_of(path)
-
-
 def write_requests():
     lines = []
     for model, place, cases in goldens():
-        empty = [case for case in cases[CASES:] if case["inputs"] and case["inputs"][0]["shape"][:1] == [0]]
-        for number, case in enumerate(cases[:CASES] + empty[:1]):
+        for number, case in enumerate(some(cases, CASES)):
             has_halves = any(tensor["datatype"] == "FP16" for tensor in case["inputs"])
             names = [tensor["name"] for tensor in case["outputs"]]
             for way, make in (("raw", raw), ("typed", typed)):
@@ -95,12 +62,8 @@ def write_requests():
                 asked = names if number % 2 else []
                 id = f"{model}-{number}-{way}"
                 body = make(model, id, case, asked).SerializeToString(deterministic=True)
-                expected = [{key: tensor[key] for key in ("name", "datatype", "shape", "data", "classes", "parameters") if key in tensor}
-                            for tensor in case["outputs"]]
-                lines.append(json.dumps({"model": model, "place": place, "id": id, "body": body.hex(), "outputs": expected}))
-    (ROOT / "grpc").mkdir(exist_ok=True)
-    (ROOT / "grpc" / "requests.jsonl").write_text("\n".join(lines) + "\n")
-    print(len(lines), "requests")
+                lines.append({"model": model, "place": place, "id": id, "body": body.hex(), "outputs": expected(case)})
+    write_lines("grpc/requests.jsonl", lines)
 
 
 def read_answer():
@@ -109,14 +72,14 @@ def read_answer():
     result = triton.InferResult(response)
     assert (response.model_name, response.model_version, response.id) == ("all", "1", "r-1"), response
     tiny = {"fp32": np.float32(1.17549435e-38), "fp64": np.float64(2.2250738585072014e-308)}
-    expected = {
+    put = {
         "bool": [True, False, True], "fp16": [0.5, -0.0, np.inf], "fp32": [tiny["fp32"], -0.0, np.inf],
         "fp64": [tiny["fp64"], -0.0, -np.inf], "bytes": [b"", "Käse".encode(), b"a\0b"],
     }
     for bits in (8, 16, 32, 64):
-        expected[f"uint{bits}"] = [0, 1, 2**bits - 1]
-        expected[f"int{bits}"] = [-(2 ** (bits - 1)), -1, 2 ** (bits - 1) - 1]
-    for name, values in expected.items():
+        put[f"uint{bits}"] = [0, 1, 2**bits - 1]
+        put[f"int{bits}"] = [-(2 ** (bits - 1)), -1, 2 ** (bits - 1) - 1]
+    for name, values in put.items():
         read = result.as_numpy(name)
         dtype = DTYPES.get(name.upper(), np.object_)
         assert read.shape == (3, 1) and read.dtype == dtype, (name, read.shape, read.dtype)

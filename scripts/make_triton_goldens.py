@@ -12,31 +12,12 @@ Reads tests/data/triton/answer.bin, which src/codec/binary/tests.rs writes (MODE
 reads an answer, and fails if anything in it is not what was put there.
 """
 
-import json
-import pathlib
-
 import numpy as np
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"
-CASES = 3  # of a model
-DTYPES = {
-    "BOOL": np.bool_, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
-    "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
-    "FP16": np.float16, "FP32": np.float32, "FP64": np.float64,
-}
+from goldens import ROOT, array, expected, goldens, some, write_lines
 
-
-def array(tensor):
-    """A tensor of a golden file."""
-    data = list(np.ravel(np.array(tensor["data"], dtype=object)))
-    if tensor["datatype"] == "BYTES":
-        flat = np.empty(len(data), dtype=np.object_)
-        flat[:] = [text.encode() for text in data]
-    else:
-        numbers = [float(number) if isinstance(number, str) else number for number in data]
-        flat = np.array(numbers, dtype=DTYPES[tensor["datatype"]])
-    return flat.reshape(tensor["shape"])
+CASES = 3  # of a model, besides one without rows
 
 
 def request(case, way):
@@ -56,39 +37,20 @@ def request(case, way):
     return InferenceServerClient.generate_request_body(inputs, outputs=outputs)
 
 
-def cases_of(path):
-    golden = json.loads(path.read_text())
-    return golden["cases"] if isinstance(golden, dict) else golden
-
-
-def goldens():
-    """Model, place of its version, and cases of every golden file."""
-    for path in sorted(ROOT.glob("fixtures/*/golden.json")):
-        yield path.parent.name, f"fixtures/{path.parent.name}/1", cases_of(path)
-    for path in sorted(ROOT.glob("trained/*/1/golden.json")):
-        yield path.parent.parent.name, f"trained/{path.parent.parent.name}/1", cases_of(path)
-
-
 def write_requests():
-    lines, way = [], 0
+    lines = []
     for model, place, cases in goldens():
-        empty = [case for case in cases[CASES:] if case["inputs"] and case["inputs"][0]["shape"][:1] == [0]]
-        for case in cases[:CASES] + empty[:1]:
-            body, header = request(case, way)
-            way += 1
-            expected = [{key: tensor[key] for key in ("name", "datatype", "shape", "data", "classes", "parameters") if key in tensor}
-                        for tensor in case["outputs"]]
-            lines.append(json.dumps({"model": model, "place": place, "header": header,
-                                     "body": body.hex(), "outputs": expected}))
-    (ROOT / "triton" / "requests.jsonl").write_text("\n".join(lines) + "\n")
-    print(len(lines), "requests")
+        for case in some(cases, CASES):
+            body, header = request(case, len(lines))
+            lines.append({"model": model, "place": place, "header": header, "body": body.hex(), "outputs": expected(case)})
+    write_lines("triton/requests.jsonl", lines)
 
 
 def read_answer():
     body = (ROOT / "triton" / "answer.bin").read_bytes()
     header = body.index(b"]}", body.index(b'"label"')) + len(b"]}]}")  # where the last output's data end
     result = InferenceServerClient.parse_response_body(body, header_length=header)
-    expected = {
+    put = {
         "word": np.array([["süß".encode()], [b""]], dtype=object),
         "scores": np.array([[0.25, 0.75], [1, 0]], dtype=np.float32),
         "text": np.array(["a", "b"], dtype=object),
@@ -98,7 +60,7 @@ def read_answer():
         "none": np.zeros((2, 0), dtype=np.uint16),
         "label": np.array([1, -1], dtype=np.int32),
     }
-    for name, values in expected.items():
+    for name, values in put.items():
         found = result.as_numpy(name)
         assert list(found.shape) == list(values.shape), (name, found.shape)
         if values.dtype == object:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that building, the demo and the tests need: system packages, ONNX Runtime, the jars of Apache Kafka and of a
-# client in Java, a client in Python, an S3 server, a schema registry.
+# client in Java, clients in Python and Go, an S3 server, a schema registry.
 #
 # Downloads go to .deps/, which git ignores, and are checked by sha256 at every run (Python's by its version); what is there already is not fetched
 # again, so that the second run needs no network.
@@ -17,5 +17,6 @@ scripts/fetch-onnxruntime.sh
 scripts/fetch-jars.sh kafka
 scripts/fetch-jars.sh spring
 scripts/fetch-python-client.sh
+scripts/fetch-go-client.sh
 scripts/fetch-versitygw.sh
 scripts/fetch-apicurio.sh

@@ -3,6 +3,8 @@
 //! `make test` starts the Kafka; `MODELMILL_TEST_KAFKA` names one that runs already. ONNX Runtime is found as the program finds
 //! it (`ORT_DYLIB_PATH`). Everything is one program, so that it is linked once, and its tests run side by side.
 
+#[path = "journey/answers.rs"]
+mod answers;
 #[path = "support/apicurio.rs"]
 mod apicurio;
 #[path = "journey/avro.rs"]
@@ -25,10 +27,14 @@ mod crash;
 mod csv;
 #[path = "journey/disk_cache.rs"]
 mod disk_cache;
+#[path = "journey/documented.rs"]
+mod documented;
 #[path = "journey/examples.rs"]
 mod examples;
 #[path = "support/faults.rs"]
 mod faults;
+#[path = "journey/formats.rs"]
+mod formats;
 #[path = "journey/forms.rs"]
 mod forms;
 #[path = "journey/frozen.rs"]
@@ -37,6 +43,8 @@ mod frozen;
 mod goldens;
 #[path = "journey/headers.rs"]
 mod headers;
+#[path = "journey/kept.rs"]
+mod kept;
 #[path = "journey/lifecycle.rs"]
 mod lifecycle;
 #[path = "journey/live.rs"]
@@ -50,6 +58,8 @@ mod membership;
 mod messages;
 #[path = "journey/metrics.rs"]
 mod metrics;
+#[path = "journey/mixed.rs"]
+mod mixed;
 #[path = "journey/models.rs"]
 mod models;
 #[path = "journey/notifications.rs"]
@@ -79,10 +89,14 @@ mod registered;
 mod replies;
 #[path = "support/s3.rs"]
 mod s3;
+#[path = "journey/said.rs"]
+mod said;
 #[path = "journey/scale.rs"]
 mod scale;
 #[path = "journey/security.rs"]
 mod security;
+#[path = "journey/servers.rs"]
+mod servers;
 #[path = "journey/sizes.rs"]
 mod sizes;
 #[path = "journey/spring.rs"]

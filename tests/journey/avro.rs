@@ -1,52 +1,49 @@
 //! Avro behind a real schema registry: what Confluent's serializer sends (`scripts/make_avro_goldens.py`), answered through Kafka
 //! as Python's runtime answers it; and what a registry that stands still or is gone stops, and what it does not.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::collections::HashMap;
 
 use modelmill::broker::kafka::client::Record;
 use serde_json::{Map, Value, json};
 
-use super::goldens::is_close;
 use crate::{
+    answers::{Answer, Form},
     apicurio::Apicurio,
     compressed::gzip,
-    support::{Ask, Lane, Rig, json, wait_for},
+    goldens::{bytes, is_same, lines},
+    support::{Ask, Lane, Rig, by_id, json, wait_for},
 };
 
 /// A record that Confluent's serializer made of a golden case.
-struct Golden {
-    model: String,
-    place: String,
+pub struct Golden {
+    pub model: String,
+    pub place: String,
     schema: String,
     body: Vec<u8>,
-    outputs: Vec<Value>,
+    /// What makes the model's inputs of its fields, where they are not those.
+    steps: Vec<Value>,
+    pub outputs: Vec<Value>,
 }
 
 impl Golden {
-    fn all() -> Vec<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/avro/requests.jsonl");
-        let golden = |line: &str| {
-            let golden: Value = serde_json::from_str(line).unwrap();
+    pub fn all() -> Vec<Self> {
+        let golden = |golden: Value| {
             let text = |key: &str| golden[key].as_str().unwrap().to_owned();
             Self {
                 model: text("model"),
                 place: text("place"),
                 schema: golden["schema"].to_string(),
-                body: bytes(&text("body")),
+                body: bytes(&golden["body"]),
+                steps: golden["steps"].as_array().cloned().unwrap_or_default(),
                 outputs: golden["outputs"].as_array().unwrap().clone(),
             }
         };
-        fs::read_to_string(path).unwrap().lines().map(golden).collect()
+        lines("avro/requests.jsonl").into_iter().map(golden).collect()
     }
 }
 
-fn bytes(hexadecimal: &str) -> Vec<u8> {
-    let digits: Vec<_> = hexadecimal.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()
-}
-
-/// The record by another id.
-fn under(id: u32, record: &[u8]) -> Vec<u8> {
+/// The record behind the id of its schema.
+pub fn under(id: u32, record: &[u8]) -> Vec<u8> {
     [&[0][..], &id.to_be_bytes(), record].concat()
 }
 
@@ -107,15 +104,25 @@ impl Reader<'_> {
 }
 
 /// The record of an answer, read by the schema that the registry has for it.
-fn read(apicurio: &Apicurio, schemas: &mut HashMap<u32, Value>, answer: &Record) -> Value {
-    let body = answer.value.as_deref().unwrap();
-    assert_eq!(body[0], 0, "{}", answer.text());
+pub fn read(apicurio: &Apicurio, schemas: &mut HashMap<u32, Value>, body: &[u8]) -> Value {
+    assert_eq!(body[0], 0, "{}", String::from_utf8_lossy(body));
     let id = u32::from_be_bytes(body[1..5].try_into().unwrap());
     let schema = schemas.entry(id).or_insert_with(|| apicurio.schema(id));
     let mut reader = Reader(&body[5..]);
     let value = reader.value(schema);
     assert!(reader.0.is_empty());
     value
+}
+
+/// Holds the record of an answer against outputs.
+pub fn assert_record(context: &str, record: &Value, outputs: &[Value]) {
+    for output in outputs {
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        flat(&record[output["name"].as_str().unwrap()], &mut found);
+        flat(&output["data"], &mut expected);
+        let (found, expected) = (Value::from(found), Value::from(expected));
+        assert!(is_same(&found, &expected), "{context}: {found}, expected {expected}");
+    }
 }
 
 fn flat(value: &Value, into: &mut Vec<Value>) {
@@ -125,15 +132,8 @@ fn flat(value: &Value, into: &mut Vec<Value>) {
     }
 }
 
-fn is_same(left: &Value, right: &Value) -> bool {
-    match (left.as_f64(), right.as_f64()) {
-        (Some(left), Some(right)) => is_close(left, right),
-        _ => left == right,
-    }
-}
-
 /// Says where the registry is.
-fn rig(label: &str, apicurio: &Apicurio) -> Option<Rig> {
+pub fn rig(label: &str, apicurio: &Apicurio) -> Option<Rig> {
     let rig = Rig::new(label)?;
     rig.server(|server| server["schema_registry"] = json!({"url": apicurio.url(), "timeout": "2s"}));
     Some(rig)
@@ -171,39 +171,45 @@ fn what_confluents_serializer_sends_is_answered_in_avro_as_python_answers_it() {
     for golden in &goldens {
         rig.model(&golden.model, 1, &format!("tests/data/{}", golden.place));
     }
-    let lane = lane(&rig, "any", "{request.model}", |pipeline| {
+    let has_subject = |pipeline: &mut Value| {
         pipeline["output"]["avro"] = json!({"subject": subject, "register": true});
-    });
-    let asks: Vec<_> = goldens
-        .iter()
-        .enumerate()
-        .map(|(index, golden)| {
-            let id = apicurio.register(&format!("requests-{index}"), &golden.schema);
-            Ask::bytes(under(id, &golden.body[5..]))
-                .key(format!("r{index}"))
-                .header("model-name", golden.model.as_str())
-        })
-        .collect();
+    };
+    let any = lane(&rig, "any", "{request.model}", has_subject);
+    let mut lanes = HashMap::new();
+    for (index, golden) in goldens.iter().enumerate() {
+        let id = apicurio.register(&format!("requests-{index}"), &golden.schema);
+        let ask = Ask::bytes(under(id, &golden.body[5..])).key(format!("r{index}"));
+        let ask = ask.header("model-name", golden.model.as_str());
+        if golden.steps.is_empty() {
+            any.send(&[ask]);
+            continue;
+        }
+        let (lane, asked) = lanes.entry(&golden.model).or_insert_with(|| {
+            let predict = json!({"predict": {"model": golden.model}});
+            let steps = golden.steps.iter().cloned().chain([predict]).collect();
+            let lane = rig.lane_with(&golden.model, steps, 1, |pipeline| {
+                pipeline["input"]["codec"] = json!("avro");
+                pipeline["output"]["avro"] =
+                    json!({"subject": format!("{}-{}-value", rig.name, golden.model), "register": true});
+            });
+            (lane, 0)
+        });
+        lane.send(&[ask]);
+        *asked += 1;
+    }
     let mut worker = rig.worker();
-    let answers = lane.exchange(&asks);
+    let others: usize = lanes.values().map(|(_, asked)| asked).sum();
+    let mut answers = any.receive(goldens.len() - others);
+    lanes.values().for_each(|(lane, asked)| answers.extend(lane.receive(*asked)));
     worker.stop();
-    lane.assert_nothing_more();
-    let mut schemas = HashMap::new();
+    any.assert_nothing_more();
+    let (answers, mut schemas) = (by_id(answers), HashMap::new());
     for (index, golden) in goldens.iter().enumerate() {
         let (id, context) = (format!("r{index}"), format!("{index}: {}", golden.model));
-        let answer = &answers[&id];
-        assert_eq!(answer.status(), "OK", "{context}: {}", answer.text());
-        assert_eq!(answer.header("content-type"), Some(&b"application/avro"[..]), "{context}");
-        let record = read(&apicurio, &mut schemas, answer);
+        let answer = Answer::of(&answers[&id]).expect(Form::Avro, &context);
+        let record = read(&apicurio, &mut schemas, &answer.body);
         assert_eq!((&record["id"], &record["model_name"]), (&json!(id), &json!(golden.model)), "{context}");
-        for output in &golden.outputs {
-            let (mut found, mut expected) = (Vec::new(), Vec::new());
-            flat(&record[output["name"].as_str().unwrap()], &mut found);
-            flat(&output["data"], &mut expected);
-            let same =
-                found.len() == expected.len() && found.iter().zip(&expected).all(|(left, right)| is_same(left, right));
-            assert!(same, "{context}: {found:?}, expected {expected:?}");
-        }
+        assert_record(&context, &record, &golden.outputs);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Every model that has goldens gives, through Kafka, what Python's runtime gives: numbers, texts, shapes and classes.
+//! What Python's ONNX Runtime gives for each model that has goldens, and whether an answer is that: numbers, texts, shapes and
+//! classes. Which formats it is asked in, `formats` says.
 
 use std::{fs, path::Path};
 
@@ -7,14 +8,14 @@ use serde_json::{Value, json};
 use crate::support::{Ask, Rig, json};
 
 /// A golden file and the version folder of its model, from the project's root.
-struct Golden {
-    model: String,
-    version: String,
-    cases: Vec<Value>,
+pub struct Golden {
+    pub model: String,
+    pub version: String,
+    pub cases: Vec<Value>,
 }
 
 impl Golden {
-    fn read(model: &str, version: &str, file: &str) -> Option<Self> {
+    pub fn read(model: &str, version: &str, file: &str) -> Option<Self> {
         let text = fs::read_to_string(root().join(file)).ok()?;
         let golden: Value = serde_json::from_str(&text).unwrap();
         let cases = golden.get("cases").unwrap_or(&golden).as_array().unwrap().clone();
@@ -22,7 +23,7 @@ impl Golden {
     }
 
     /// All there are: the fixtures, the models that are trained for the tests, and those of the demo.
-    fn all() -> Vec<Self> {
+    pub fn all() -> Vec<Self> {
         let mut found = Vec::new();
         for name in folders("tests/data/fixtures") {
             let folder = format!("tests/data/fixtures/{name}");
@@ -57,30 +58,73 @@ fn folders(path: &str) -> Vec<String> {
     folders.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
-#[test]
-fn every_model_answers_through_kafka_as_python_does() {
-    let Some(rig) = Rig::new("goldens") else { return };
-    let goldens = Golden::all();
-    let lane = rig.lane("any", json!([{"predict": {"model": "{request.model}"}}]));
-    goldens.iter().for_each(|golden| rig.model(&golden.model, 1, &golden.version));
-    let mut expected = Vec::new();
-    let mut asks = Vec::new();
-    for golden in &goldens {
-        for (index, case) in golden.cases.iter().enumerate() {
-            let id = format!("{}-{index}", golden.model);
-            asks.push(Ask::json(&json!({"id": id, "model_name": golden.model, "inputs": case["inputs"]})));
-            expected.push((id, golden.model.as_str(), case));
+/// The lines of a file under `tests/data` that holds requests of client libraries.
+pub fn lines(file: &str) -> Vec<Value> {
+    let path = root().join("tests/data").join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub fn bytes(hexadecimal: &Value) -> Vec<u8> {
+    let digits: Vec<_> = hexadecimal.as_str().unwrap().chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()
+}
+
+/// Outputs as bytes carry them: not-a-number and the infinities, for which JSON has strings, are read as null.
+pub fn without_words(outputs: &Value) -> Value {
+    let mut outputs = outputs.clone();
+    for output in outputs.as_array_mut().unwrap() {
+        let is_float = output["datatype"].as_str().unwrap().starts_with("FP");
+        for value in output["data"].as_array_mut().unwrap().iter_mut().filter(|value| is_float && value.is_string()) {
+            *value = Value::Null;
         }
     }
-    assert!(goldens.len() > 40 && expected.len() > 200, "{} models, {} cases", goldens.len(), expected.len());
-    let mut worker = rig.worker();
-    let answers = lane.exchange(&asks);
-    worker.stop();
-    lane.assert_nothing_more();
-    for (id, model, case) in expected {
-        let answer = json(&answers[&id]);
-        assert_eq!((&answer["model_name"], &answer["model_version"]), (&json!(model), &json!("1")), "{answer}");
-        assert_outputs(&id, &answer["outputs"], &case["outputs"]);
+    outputs
+}
+
+/// What row form says of outputs: of one output its rows, of several an object for each row.
+pub fn predictions(outputs: &Value) -> Value {
+    let outputs = outputs.as_array().unwrap();
+    let rows = |output: &Value| {
+        let shape = output["shape"].as_array().unwrap().iter().map(|axis| axis.as_u64().unwrap() as usize);
+        match nested(output["data"].as_array().unwrap(), &shape.collect::<Vec<_>>()) {
+            Value::Array(rows) => rows,
+            other => panic!("no rows: {other}"),
+        }
+    };
+    if let [output] = outputs.as_slice() {
+        return rows(output).into();
+    }
+    let mut objects = vec![json!({}); rows(&outputs[0]).len()];
+    for output in outputs {
+        for (object, row) in objects.iter_mut().zip(rows(output)) {
+            object[output["name"].as_str().unwrap()] = row;
+        }
+    }
+    objects.into()
+}
+
+/// Elements nested as a shape says.
+pub fn nested(elements: &[Value], shape: &[usize]) -> Value {
+    let Some((&axis, inner)) = shape.split_first() else { return elements[0].clone() };
+    let width: usize = inner.iter().product();
+    (0..axis).map(|index| nested(&elements[index * width..(index + 1) * width], inner)).collect()
+}
+
+/// Whether two values are the same, but for the last digits of what has a fraction.
+pub fn is_same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| is_same(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            let same = |(name, value): (&String, &Value)| right.get(name).is_some_and(|right| is_same(value, right));
+            left.len() == right.len() && left.iter().all(same)
+        }
+        (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => {
+            is_close(left.as_f64().unwrap(), right.as_f64().unwrap())
+        }
+        _ => left == right,
     }
 }
 

@@ -1,19 +1,16 @@
 //! Protobuf: what Triton's Python client sends (`scripts/make_grpc_goldens.py`), answered through Kafka as Python's runtime
 //! answers it, and read with messages that `prost` decodes.
 
-use std::{fs, path::Path};
-
 use modelmill::broker::kafka::client::Record;
 use prost::Message;
 use serde_json::{Value, json};
 
 use crate::{
-    goldens::assert_outputs,
-    messages::{Choice, ModelInferRequest, ModelInferResponse},
+    answers::{PROTOBUF, outputs},
+    goldens::{assert_outputs, bytes, lines, without_words},
+    messages::{ModelInferRequest, ModelInferResponse},
     support::{Ask, Rig, json},
 };
-
-pub const PROTOBUF: &str = "application/x-protobuf";
 
 /// A request to a model, and what must come back.
 pub struct Golden {
@@ -26,92 +23,17 @@ pub struct Golden {
 
 impl Golden {
     pub fn all() -> Vec<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/grpc/requests.jsonl");
-        let text = fs::read_to_string(path).unwrap();
-        let golden = |line: &str| {
-            let golden: Value = serde_json::from_str(line).unwrap();
+        let golden = |golden: Value| {
             let text = |key: &str| golden[key].as_str().unwrap().to_owned();
             let outputs = without_words(&golden["outputs"]);
-            Self { id: text("id"), model: text("model"), place: text("place"), body: bytes(&text("body")), outputs }
+            Self { id: text("id"), model: text("model"), place: text("place"), body: bytes(&golden["body"]), outputs }
         };
-        text.lines().map(golden).collect()
+        lines("grpc/requests.jsonl").into_iter().map(golden).collect()
     }
-}
-
-pub fn bytes(hexadecimal: &str) -> Vec<u8> {
-    let digits: Vec<_> = hexadecimal.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()
-}
-
-/// The outputs of an answer as they would stand in JSON.
-pub fn outputs(answer: &ModelInferResponse) -> Value {
-    let raws = &answer.raw_output_contents;
-    assert_eq!(raws.len(), answer.outputs.len(), "each output has its data raw");
-    let output = |(output, raw): (&crate::messages::Tensor, &Vec<u8>)| {
-        assert!(output.contents.is_none());
-        let mut json = json!({"name": output.name, "datatype": output.datatype, "shape": output.shape,
-                              "data": elements(&output.datatype, raw)});
-        if let Some(Choice::Text(classes)) = output.parameters.get("classes").and_then(|found| found.choice.clone()) {
-            json["parameters"] = json!({"classes": serde_json::from_str::<Value>(&classes).unwrap()});
-        }
-        json
-    };
-    answer.outputs.iter().zip(raws).map(output).collect()
-}
-
-fn elements(datatype: &str, data: &[u8]) -> Vec<Value> {
-    macro_rules! numbers {
-        ($number:ty) => {
-            data.chunks(size_of::<$number>())
-                .map(|part| json!(<$number>::from_le_bytes(part.try_into().unwrap())))
-                .collect()
-        };
-    }
-    match datatype {
-        "BOOL" => data.iter().map(|byte| json!(*byte == 1)).collect(),
-        "UINT8" => numbers!(u8),
-        "UINT16" => numbers!(u16),
-        "UINT32" => numbers!(u32),
-        "UINT64" => numbers!(u64),
-        "INT8" => numbers!(i8),
-        "INT16" => numbers!(i16),
-        "INT32" => numbers!(i32),
-        "INT64" => numbers!(i64),
-        "FP16" => {
-            data.chunks(2).map(|part| json!(half::f16::from_le_bytes(part.try_into().unwrap()).to_f64())).collect()
-        }
-        "FP32" => numbers!(f32),
-        "FP64" => numbers!(f64),
-        "BYTES" => strings(data),
-        other => panic!("{other}"),
-    }
-}
-
-fn strings(mut data: &[u8]) -> Vec<Value> {
-    let mut strings = Vec::new();
-    while let Some((length, behind)) = data.split_first_chunk::<4>() {
-        let (string, behind) = behind.split_at(u32::from_le_bytes(*length) as usize);
-        strings.push(json!(std::str::from_utf8(string).unwrap()));
-        data = behind;
-    }
-    assert!(data.is_empty());
-    strings
-}
-
-/// Expected outputs as bytes carry them: not-a-number and the infinities, for which JSON has strings, are read as null.
-pub fn without_words(outputs: &Value) -> Value {
-    let mut outputs = outputs.clone();
-    for output in outputs.as_array_mut().unwrap() {
-        let is_float = output["datatype"].as_str().unwrap().starts_with("FP");
-        for value in output["data"].as_array_mut().unwrap().iter_mut().filter(|value| is_float && value.is_string()) {
-            *value = Value::Null;
-        }
-    }
-    outputs
 }
 
 /// An answer in protobuf that is a result.
-pub fn read(answer: &Record) -> ModelInferResponse {
+fn read(answer: &Record) -> ModelInferResponse {
     assert_eq!(answer.status(), "OK", "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some(PROTOBUF.as_bytes()));
     ModelInferResponse::decode(answer.value.as_deref().unwrap()).unwrap()

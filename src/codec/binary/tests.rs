@@ -176,6 +176,22 @@ fn a_header_that_is_longer_than_the_body_and_one_that_is_missing_are_told() {
 }
 
 #[test]
+fn an_input_without_rows_needs_no_bytes_behind_the_json() {
+    let record = |data: Value, rows: usize| {
+        let mut input = input("x", "FP32", &[rows, 3], 0);
+        input["data"] = data;
+        MemoryRecord { payload: Some(inputs(&[input]).to_string().into_bytes()), ..MemoryRecord::default() }
+    };
+    // As KServe's client writes it: `data` is null, and there is no header length as there are no bytes.
+    let decoded = decode_records(vec![record(Value::Null, 0)]);
+    assert!(decoded.refused.is_empty(), "{:?}", decoded.refused);
+    assert_eq!(decoded.groups[0].columns.find("x").unwrap().tensor.shape(), [0, 3]);
+    let decoded = decode_records(vec![record(Value::Null, 1)]);
+    let lie = decoded.refused[0].error.message();
+    assert!(decoded.groups.is_empty() && lie.contains("input `x`"), "{lie}");
+}
+
+#[test]
 fn bfloat16_is_an_input_that_no_model_takes() {
     let decoded = decode(&[(inputs(&[input("x", "BF16", &[1], 2)]), &[0, 0])]);
     let error = &decoded.refused[0].error;
@@ -251,7 +267,8 @@ fn a_request_gets_its_own_rows_as_bytes() {
 fn bytes_are_taken_whole_or_not_at_all() {
     let mut behind = Behind::new(&[1, 2, 3]);
     assert_eq!((behind.take(2), behind.take(2), behind.left()), (Some(&[1, 2][..]), None, 1));
-    assert_eq!((Behind::default().take(0), Behind::default().is_there()), (None, false));
+    let mut nothing = Behind::default();
+    assert_eq!((nothing.take(0), nothing.take(1), nothing.is_there()), (Some(&[][..]), None, false));
 }
 
 proptest! {
