@@ -16,19 +16,17 @@ answer, and fails if anything in it is not what was put there.
 import datetime
 import decimal
 import json
-import pathlib
 import random
-import re
 import struct
 
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"
+from golden_records import LARGEST_IN_DOUBLE, ROOT, column, records, registry
+
 CASES = 400
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-LARGEST_IN_DOUBLE = 2**53
 DATATYPES = {"int": "INT32", "long": "INT64", "float": "FP32", "double": "FP64", "boolean": "BOOL", "string": "BYTES",
              "bytes": "BYTES", "enum": "BYTES", "fixed": "BYTES", "decimal": "FP64", "date": "INT64", "time": "INT64",
              "millis": "INT64", "micros": "INT64"}
@@ -149,14 +147,6 @@ class Maker:
         return schema, value, columns, []
 
 
-def column(name, datatype, shape, data):
-    """Floating-point numbers are texts: what reads them from JSON may round."""
-    def text(element):
-        return "NaN" if element is None else repr(float(element))
-    data = [text(element) for element in data] if datatype.startswith("FP") else data
-    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
-
-
 def serialize(client, subject, schema, value):
     serializer = AvroSerializer(client, json.dumps(schema), conf={"auto.register.schemas": True})
     return serializer(value, SerializationContext(subject, MessageField.VALUE))
@@ -178,36 +168,17 @@ def write_values(client):
 
 
 def write_requests(client):
-    """Records of one row each: what a row form of the same features would be."""
     avro = {"FP32": "float", "FP64": "double", "INT32": "int", "INT64": "long", "BOOL": "boolean", "BYTES": "string"}
     lines = []
-    paths = [*ROOT.glob("fixtures/*/golden.json"), *ROOT.glob("trained/*/1/golden.json")]
-    for path in sorted(paths):
-        golden = json.loads(path.read_text())
-        place = path.parent.relative_to(ROOT) if path.parent.name == "1" else path.parent.relative_to(ROOT) / "1"
-        model = path.parent.parent.name if path.parent.name == "1" else path.parent.name
-        taken = 0
-        for case in golden["cases"] if isinstance(golden, dict) else golden:
-            inputs, outputs = case["inputs"], case["outputs"]
-            fits = all(len(tensor["shape"]) == 2 and tensor["shape"][0] == 1 and tensor["datatype"] in avro
-                       and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", tensor["name"])
-                       and not any(isinstance(number, str) and tensor["datatype"] != "BYTES" for number in tensor["data"])
-                       for tensor in inputs) and all(tensor["shape"][:1] == [1] for tensor in outputs)
-            if not inputs or not fits or taken == 2:
-                continue
-            taken += 1
-            fields, value = [], {}
-            for tensor in inputs:
-                kind, name, width = avro[tensor["datatype"]], tensor["name"], tensor["shape"][1]
-                data = tensor["data"]
-                while data and isinstance(data[0], list):
-                    data = [element for row in data for element in row]
-                fields.append({"name": name, "type": kind if width == 1 else {"type": "array", "items": kind}})
-                value[name] = data[0] if width == 1 else data
-            schema = {"type": "record", "name": "Request", "fields": fields}
-            body = serialize(client, f"{model}-{taken}", schema, value)
-            lines.append(json.dumps({"model": model, "place": str(place), "schema": schema, "body": body.hex(),
-                                     "outputs": outputs}))
+    for model, place, number, inputs, outputs in records():
+        fields, value = [], {}
+        for name, datatype, width, data in inputs:
+            kind = avro[datatype]
+            fields.append({"name": name, "type": kind if width == 1 else {"type": "array", "items": kind}})
+            value[name] = data[0] if width == 1 else data
+        schema = {"type": "record", "name": "Request", "fields": fields}
+        body = serialize(client, f"{model}-{number}", schema, value)
+        lines.append(json.dumps({"model": model, "place": place, "schema": schema, "body": body.hex(), "outputs": outputs}))
     (ROOT / "avro" / "requests.jsonl").write_text("\n".join(lines) + "\n")
     print(f"{len(lines)} requests")
 
@@ -229,8 +200,7 @@ def read_answer(client):
 
 
 def main():
-    client = SchemaRegistryClient.new_client({"url": "mock://"}) if hasattr(SchemaRegistryClient, "new_client") else \
-        SchemaRegistryClient({"url": "mock://"})
+    client = registry()
     write_values(client)
     write_requests(client)
     read_answer(client)

@@ -9,9 +9,13 @@ pub mod found;
 #[path = "../../src/codec/json/tests/oracle.rs"]
 pub mod oracle;
 
-/// The claims of Avro.
-#[path = "../../src/codec/avro/tests/claims.rs"]
-pub mod avro;
+/// The claims of what has its schema in a registry.
+pub mod framed {
+    #[path = "../../../src/codec/framed/tests/claims.rs"]
+    pub mod claims;
+    #[path = "../../../src/codec/framed/tests/oracle.rs"]
+    pub mod oracle;
+}
 
 /// The claims of CloudEvents.
 #[path = "../../src/codec/cloudevents/tests/claims.rs"]
