@@ -61,7 +61,9 @@ impl Format {
         match envelope.header_length {
             _ if is(cloudevents::STRUCTURED) => Ok(Self::Event),
             None if is("application/json") => Ok(Self::Json),
-            None if is(PROTOBUF) || is("application/protobuf") || is("application/vnd.confluent.protobuf") => Ok(Self::Protobuf),
+            None if is(PROTOBUF) || is("application/protobuf") || is("application/vnd.confluent.protobuf") => {
+                Ok(Self::Protobuf)
+            }
             None if is("text/csv") => Ok(Self::Csv),
             None if is(AVRO) || is("avro/binary") || is("application/vnd.confluent.avro") => Ok(Self::Avro),
             // No JSON at all is Triton's raw binary request.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, fs, path::Path};
 use modelmill::broker::kafka::client::Record;
 use serde_json::{Map, Value, json};
 
-use super::goldens::is_close;
+use super::{goldens::is_close, protobuf::bytes};
 use crate::{
     apicurio::Apicurio,
     support::{Ask, Lane, Rig, json, wait_for},
@@ -39,13 +39,8 @@ impl Golden {
     }
 }
 
-fn bytes(hexadecimal: &str) -> Vec<u8> {
-    let digits: Vec<_> = hexadecimal.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()
-}
-
 /// The record by another id.
-fn under(id: u32, record: &[u8]) -> Vec<u8> {
+pub fn under(id: u32, record: &[u8]) -> Vec<u8> {
     [&[0][..], &id.to_be_bytes(), record].concat()
 }
 
@@ -106,7 +101,7 @@ impl Reader<'_> {
 }
 
 /// The record of an answer, read by the schema that the registry has for it.
-fn read(apicurio: &Apicurio, schemas: &mut HashMap<u32, Value>, answer: &Record) -> Value {
+pub fn read(apicurio: &Apicurio, schemas: &mut HashMap<u32, Value>, answer: &Record) -> Value {
     let body = answer.value.as_deref().unwrap();
     assert_eq!(body[0], 0, "{}", answer.text());
     let id = u32::from_be_bytes(body[1..5].try_into().unwrap());
@@ -117,14 +112,14 @@ fn read(apicurio: &Apicurio, schemas: &mut HashMap<u32, Value>, answer: &Record)
     value
 }
 
-fn flat(value: &Value, into: &mut Vec<Value>) {
+pub fn flat(value: &Value, into: &mut Vec<Value>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| flat(item, into)),
         one => into.push(one.clone()),
     }
 }
 
-fn is_same(left: &Value, right: &Value) -> bool {
+pub fn is_same(left: &Value, right: &Value) -> bool {
     match (left.as_f64(), right.as_f64()) {
         (Some(left), Some(right)) => is_close(left, right),
         _ => left == right,
@@ -132,7 +127,7 @@ fn is_same(left: &Value, right: &Value) -> bool {
 }
 
 /// Says where the registry is, beside what else `change` does to the server file.
-fn rig(label: &str, apicurio: &Apicurio) -> Option<Rig> {
+pub fn rig(label: &str, apicurio: &Apicurio) -> Option<Rig> {
     let rig = Rig::new(label)?;
     rig.server(|server| server["schema_registry"] = json!({"url": apicurio.url(), "timeout": "2s"}));
     Some(rig)
@@ -147,18 +142,18 @@ fn lane(rig: &Rig, name: &str, model: &str, change: impl FnOnce(&mut Value)) -> 
 }
 
 /// A flower as a record that has more than the model takes.
-const FLOWER: &str = r#"{"type": "record", "name": "Flower", "fields": [
+pub const FLOWER: &str = r#"{"type": "record", "name": "Flower", "fields": [
     {"name": "seen_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
     {"name": "input", "type": {"type": "array", "items": "double"}},
     {"name": "tags", "type": {"type": "map", "values": "string"}}]}"#;
 
-fn flower(id: u32, numbers: [f64; 4]) -> Vec<u8> {
+pub fn flower(id: u32, numbers: [f64; 4]) -> Vec<u8> {
     let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     under(id, &[&[2, 8][..], &numbers, &[0, 0]].concat())
 }
 
-const SETOSA: [f64; 4] = [5.1, 3.4, 1.5, 0.2];
-const VIRGINICA: [f64; 4] = [6.3, 3.4, 5.6, 2.4];
+pub const SETOSA: [f64; 4] = [5.1, 3.4, 1.5, 0.2];
+pub const VIRGINICA: [f64; 4] = [6.3, 3.4, 5.6, 2.4];
 
 #[test]
 fn what_confluents_serializer_sends_is_answered_in_avro_as_python_answers_it() {

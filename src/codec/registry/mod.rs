@@ -18,8 +18,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use super::framed::Referred;
 use super::framed::Compiled;
+pub use super::framed::Referred;
 use crate::error::{ErrorCode, RequestError};
 use client::{Client, Failure};
 pub use client::{Login, Place, Secret};

@@ -156,7 +156,11 @@ fn nested(
             });
             single(whole.transpose()?.as_ref(), &Kind::Int64, name.to_owned(), nullable, columns)
         }
-        wrapper if wrapper.starts_with("google.protobuf.") && wrapper.ends_with("Value") && !wrapper.ends_with(".Value") => {
+        wrapper
+            if wrapper.starts_with("google.protobuf.")
+                && wrapper.ends_with("Value")
+                && !wrapper.ends_with(".Value") =>
+        {
             let kind = inner.get_field_by_name("value").as_ref().map(FieldDescriptor::kind);
             match kind {
                 Some(kind) => single(part("value").as_ref(), &kind, name.to_owned(), nullable, columns),

@@ -7,7 +7,7 @@
 //! Guarantee: no text harms the worker. Its size is bounded, the parser bounds its depth, and a panic is an error.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -90,7 +90,8 @@ impl Files<'_> {
         if self.open.iter().any(|open| open == name) {
             return Err(format!("its import `{name}` imports itself"));
         }
-        let well_known = DescriptorPool::global().get_file_by_name(name).filter(|_| name.starts_with("google/protobuf/"));
+        let well_known =
+            DescriptorPool::global().get_file_by_name(name).filter(|_| name.starts_with("google/protobuf/"));
         let file = match (well_known, self.texts.get(name)) {
             (Some(file), _) => file.file_descriptor_proto().clone(),
             (None, Some(text)) => parse(text).map_err(|why| format!("its import `{name}`: {why}"))?,
@@ -140,7 +141,9 @@ fn strip_message(message: &mut DescriptorProto) {
 }
 
 fn strip_enum(list: &mut EnumDescriptorProto) {
-    let has_aliases = list.options.as_ref().is_some_and(EnumOptions::allow_alias);
+    // That several names of a value are allowed, the registry has judged.
+    let mut numbers = HashSet::new();
+    let has_aliases = !list.value.iter().all(|value| numbers.insert(value.number()));
     list.options = has_aliases.then(|| EnumOptions { allow_alias: Some(true), ..EnumOptions::default() });
     list.value.iter_mut().for_each(|value| value.options = None);
 }
@@ -155,8 +158,7 @@ mod tests {
     }
 
     const PLACE: &str = "syntax = \"proto3\"; package geo; message Place { string city = 1; }";
-    const USES: &str =
-        "syntax = \"proto3\"; import \"geo/place.proto\"; message M { geo.Place home = 1; }";
+    const USES: &str = "syntax = \"proto3\"; import \"geo/place.proto\"; message M { geo.Place home = 1; }";
 
     #[test]
     fn a_schema_uses_the_types_of_what_it_imports_also_where_that_is_imported_publicly() {

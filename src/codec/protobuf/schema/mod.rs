@@ -14,7 +14,10 @@ use std::{fmt::Write, sync::OnceLock};
 use prost_reflect::MessageDescriptor;
 
 use super::wire::{Broken, Walk};
-use crate::codec::framed::{HEAD, Referred};
+use crate::codec::{
+    framed::{HEAD, Referred},
+    json::Clip,
+};
 use program::Program;
 use read::Reading;
 
@@ -65,7 +68,7 @@ impl Compiled {
         let Type { message, program, .. } = self.chosen(&mut walk)?;
         let program = program.get_or_init(|| Program::of(message)).as_ref();
         let program =
-            program.map_err(|why| format!("its message type `{}` cannot be used: {why}", message.full_name()))?;
+            program.map_err(|why| format!("its message type `{}` cannot be used: {why}", Clip(message.full_name())))?;
         Reading::of(program, body, walk).map_err(sentence)
     }
 
@@ -96,12 +99,18 @@ impl Compiled {
             return why;
         }
         why.push_str(", but there are ");
-        let mut left: Vec<(usize, Vec<i64>)> =
-            self.top.iter().enumerate().rev().map(|(index, found)| (*found, vec![index as i64])).collect();
+        let mut left: Vec<(usize, Vec<i64>)> = self
+            .top
+            .iter()
+            .enumerate()
+            .take(NAMED + 1)
+            .rev()
+            .map(|(index, found)| (*found, vec![index as i64]))
+            .collect();
         let mut named = 0;
         while let Some((found, path)) = left.pop() {
             let Type { message, inner, .. } = &self.types[found];
-            let inner = inner.iter().enumerate().rev();
+            let inner = inner.iter().enumerate().take(NAMED + 1).rev();
             left.extend(inner.map(|(index, found)| (*found, [&path[..], &[index as i64]].concat())));
             if message.is_map_entry() {
                 continue;
@@ -111,8 +120,7 @@ impl Compiled {
                 why.push_str(", and more");
                 break;
             }
-            let name: String = message.full_name().chars().take(100).collect();
-            write!(why, "{comma}`{name}` ({})", Path(&path)).expect("a text takes all");
+            write!(why, "{comma}`{}` ({})", Clip(message.full_name()), Path(&path)).expect("a text takes all");
             named += 1;
         }
         why

@@ -16,6 +16,8 @@ use crate::{codec::framed::Field, tensor::DataType};
 
 /// What a request may have of columns.
 const MOST_COLUMNS: usize = 10_000;
+/// Bytes of all their names, each of which has the names of the messages that it is in before it.
+const MOST_NAMES: usize = 4 << 20;
 /// Fields of all messages within messages, as often as they are there.
 const MOST_WEIGHT: usize = 100_000;
 /// Messages within messages.
@@ -118,6 +120,8 @@ struct Compiler {
     /// The place of an enum, by its name.
     enums: HashMap<String, usize>,
     weight: usize,
+    /// Bytes of the columns' names.
+    names: usize,
 }
 
 /// A nested message that is one column.
@@ -128,7 +132,13 @@ enum Known {
 
 impl Compiler {
     /// Flattens a message into its node; `prefix` stands before the names of its columns.
-    fn message(&mut self, message: &MessageDescriptor, node: usize, prefix: &str, nullable: bool) -> Result<(), String> {
+    fn message(
+        &mut self,
+        message: &MessageDescriptor,
+        node: usize,
+        prefix: &str,
+        nullable: bool,
+    ) -> Result<(), String> {
         if self.within.len() >= DEEPEST {
             return Err(format!("its messages are more than {DEEPEST} deep"));
         }
@@ -239,6 +249,10 @@ impl Compiler {
     fn column(&mut self, name: &str, nullable: bool, missing: Option<DataType>, source: Source) -> Result<(), String> {
         if self.program.fields.len() >= MOST_COLUMNS {
             return Err(format!("it has more than {MOST_COLUMNS} fields"));
+        }
+        self.names += name.len();
+        if self.names > MOST_NAMES {
+            return Err(format!("the names of its fields have more than {MOST_NAMES} bytes"));
         }
         self.program.fields.push(Field { name: name.into(), nullable, missing });
         self.program.sources.push(source);

@@ -12,7 +12,10 @@ use super::{
     scalar::Scalar,
 };
 use crate::{
-    codec::framed::{self, Field, Items},
+    codec::{
+        framed::{self, Field, Items},
+        json::Clip,
+    },
     tensor::{DataType, Elements},
 };
 
@@ -162,7 +165,10 @@ impl<'a> Reading<'a> {
             _ => (run, run, added),
         };
         if run == MOST_RUNS {
-            return Err(Broken { at: field.at, why: "is an item of a list whose others stand in too many other places" });
+            return Err(Broken {
+                at: field.at,
+                why: "is an item of a list whose others stand in too many other places",
+            });
         }
         self.runs.push(Run { start: field.at, end, next: None });
         self.held[slot] = Held { birth, content: Content::Items { first, last, count } };
@@ -184,7 +190,7 @@ impl<'a> Reading<'a> {
                 Value::Missing
             } else if let Source::Time(slot) = *source {
                 Value::Long(self.time(slot).ok_or_else(|| {
-                    format!("the time `{}` is further away than 64 bits of microseconds reach", field.name)
+                    format!("the time `{}` is further away than 64 bits of microseconds reach", Clip(&field.name))
                 })?)
             } else {
                 self.value(slot).ok_or_else(|| missing(&field.name))?
@@ -235,8 +241,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Microseconds, of which fractions are cut off towards zero, as protobuf's own libraries do; seconds and nanoseconds
-    /// stand in two slots.
+    /// Microseconds, as protobuf's own libraries count them; seconds and nanoseconds stand in two slots.
     fn time(&'a self, slot: usize) -> Option<i64> {
         let (Some(Value::Long(seconds)), Some(Value::Int(nanos))) = (self.value(slot), self.value(slot + 1)) else {
             unreachable!("the program says so")
@@ -246,7 +251,7 @@ impl<'a> Reading<'a> {
 }
 
 fn missing(name: &str) -> String {
-    format!("the required field `{name}` is not there")
+    format!("the required field `{}` is not there", Clip(name))
 }
 
 /// The place of a field's number; `last` is that of the one before, which it mostly follows or is.

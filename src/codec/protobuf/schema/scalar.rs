@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn values_of_an_enum_go_by_the_first_of_their_names() {
-        let list = Enum::of([(0, "NONE".into()), (5, "FIVE".into()), (5, "CINQ".into()), (-1, "MINUS".into())].into_iter());
+        let list =
+            Enum::of([(0, "NONE".into()), (5, "FIVE".into()), (5, "CINQ".into()), (-1, "MINUS".into())].into_iter());
         assert_eq!((list.name(0), list.name(5), list.name(-1)), (Some("NONE"), Some("FIVE"), Some("MINUS")));
         assert_eq!((list.name(1), list.name(3)), (None, None));
     }

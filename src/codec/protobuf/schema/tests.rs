@@ -31,9 +31,8 @@ fn goldens() -> Vec<Json> {
 fn columns_of(golden: &Json, form: &str, body: &[u8]) -> Result<Json, (ErrorCode, String)> {
     let text = |value: &Json| value.as_str().unwrap().to_owned();
     let references = golden["references"].as_array().unwrap().iter();
-    let references: Vec<_> = references
-        .map(|reference| Referred { name: text(&reference["name"]), text: text(&reference[form]) })
-        .collect();
+    let references: Vec<_> =
+        references.map(|reference| Referred { name: text(&reference["name"]), text: text(&reference[form]) }).collect();
     columns_by(body, |registry, id| registry.keep_protobuf(id, golden[form].as_str().unwrap(), &references))
 }
 
@@ -230,6 +229,12 @@ fn a_type_that_is_too_large_is_refused_when_it_comes_and_its_neighbours_are_not(
     assert!(columns(&schema, &[0]).is_ok());
     let (_, why) = columns(&schema, &[2, 2]).unwrap_err();
     assert!(why.contains("`L0` cannot be used") && why.contains("more than 10000 fields"), "{why}");
+    let mut schema =
+        format!("syntax = \"proto3\"; message Long {{ Wide {} = 1; }} message Wide {{", "n".repeat(1 << 20));
+    (1..10).for_each(|number| schema.push_str(&format!("float f{number} = {number};")));
+    schema.push('}');
+    let (_, why) = columns(&schema, &[0]).unwrap_err();
+    assert!(why.contains("`Long` cannot be used") && why.contains("names") && why.len() < 500, "{why}");
 }
 
 /// Random bytes that decide what a message holds.
