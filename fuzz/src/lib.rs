@@ -10,10 +10,9 @@ pub mod found;
 pub mod oracle;
 
 /// The claims of what has its schema in a registry.
+#[path = "../../src/codec/framed/tests"]
 pub mod framed {
-    #[path = "../../../src/codec/framed/tests/claims.rs"]
     pub mod claims;
-    #[path = "../../../src/codec/framed/tests/oracle.rs"]
     pub mod oracle;
 }
 
@@ -30,9 +29,8 @@ pub mod inflate;
 pub mod tables;
 
 /// The same of protobuf.
+#[path = "../../src/codec/protobuf/tests"]
 pub mod protobuf {
-    #[path = "../../../src/codec/protobuf/tests/claims.rs"]
     pub mod claims;
-    #[path = "../../../src/codec/protobuf/tests/messages.rs"]
     pub mod messages;
 }

@@ -123,7 +123,10 @@ fn what_confluents_serializer_sends_is_answered_as_python_answers_it() {
             let prediction = &json(answer)["predictions"][0];
             for output in &golden.outputs {
                 let (mut found, mut expected) = (Vec::new(), Vec::new());
-                flat(&prediction[output["name"].as_str().unwrap()], &mut found);
+                // A model of one output is answered with that alone.
+                let alone = golden.outputs.len() == 1 && !prediction.is_object();
+                let value = if alone { prediction } else { &prediction[output["name"].as_str().unwrap()] };
+                flat(value, &mut found);
                 flat(&output["data"], &mut expected);
                 let same = found.len() == expected.len()
                     && found.iter().zip(&expected).all(|(left, right)| is_same(left, right));

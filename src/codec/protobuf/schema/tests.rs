@@ -276,7 +276,7 @@ impl Dice<'_> {
     fn message(&mut self, descriptor: &MessageDescriptor, depth: usize) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
         for field in descriptor.fields() {
-            if depth > 4 || (self.throw() % 3 == 0 && !field.is_required()) {
+            if depth > 4 || (self.throw().is_multiple_of(3) && !field.is_required()) {
                 continue;
             }
             message.set_field(&field, self.field(&field, depth));
