@@ -79,6 +79,34 @@ fn decode(bencher: Bencher<'_, '_>, kind: &str) {
 /// The same of lists of so many floats, in Avro behind a schema that is known.
 #[divan::bench(args = [4, 784])]
 fn decode_avro(bencher: Bencher<'_, '_>, width: usize) {
+    let schema = r#"{"type": "record", "name": "R", "fields": [
+        {"name": "input", "type": {"type": "array", "items": "float"}}]}"#;
+    let registry = nowhere();
+    registry.keep(7, schema, &[]).unwrap();
+    decode_framed(bencher, &registry, |index| {
+        // The number of items in zigzag, the items, and the end of the list.
+        let mut body = varint(2 * width);
+        (0..width).for_each(|at| body.extend(((index + at) as f32 / 8.0).to_le_bytes()));
+        body.push(0);
+        body
+    });
+}
+
+/// The same in protobuf behind a schema that is known.
+#[divan::bench(args = [4, 784])]
+fn decode_protobuf_schema(bencher: Bencher<'_, '_>, width: usize) {
+    let registry = nowhere();
+    registry.keep_protobuf(7, "syntax = \"proto3\"; message R { repeated float input = 1; }", &[]).unwrap();
+    decode_framed(bencher, &registry, |index| {
+        // The first message type, and one field that is packed.
+        let mut body = [&[0, 10][..], &varint(4 * width)].concat();
+        (0..width).for_each(|at| body.extend(((index + at) as f32 / 8.0).to_le_bytes()));
+        body
+    });
+}
+
+/// A registry that is not there.
+fn nowhere() -> Arc<Registry> {
     let place = Place {
         url: "http://localhost".to_owned(),
         login: Login::Nobody,
@@ -86,27 +114,24 @@ fn decode_avro(bencher: Bencher<'_, '_>, width: usize) {
         timeout: Duration::from_secs(1),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let registry = Registry::new(place, [], runtime.handle().clone()).unwrap();
-    let schema = r#"{"type": "record", "name": "R", "fields": [
-        {"name": "input", "type": {"type": "array", "items": "float"}}]}"#;
-    registry.keep(7, schema, &[]).unwrap();
+    Registry::new(place, [], runtime.handle().clone()).unwrap()
+}
+
+fn varint(number: usize) -> Vec<u8> {
+    if number < 128 { vec![number as u8] } else { vec![number as u8 | 128, (number >> 7) as u8] }
+}
+
+/// Decodes a chunk of bodies of schema 7.
+fn decode_framed(bencher: Bencher<'_, '_>, registry: &Registry, body: impl Fn(usize) -> Vec<u8>) {
     let record = |index: usize| {
-        // The zero byte and the schema's id, the number of items in zigzag, the items, and the end of the list.
-        let mut body = vec![0, 0, 0, 0, 7];
-        body.extend(if width < 64 {
-            vec![2 * width as u8]
-        } else {
-            vec![(2 * width) as u8 | 128, ((2 * width) >> 7) as u8]
-        });
-        (0..width).for_each(|at| body.extend(((index + at) as f32 / 8.0).to_le_bytes()));
-        body.push(0);
         let headers = vec![("content-type".to_owned(), Some(b"application/avro".to_vec()))];
         let key = Some(format!("request-{index:07}").into_bytes());
-        MemoryRecord { offset: index as i64, key, payload: Some(body), headers, ..MemoryRecord::default() }
+        let payload = Some([&[0, 0, 0, 0, 7][..], &body(index)].concat());
+        MemoryRecord { offset: index as i64, key, payload, headers, ..MemoryRecord::default() }
     };
     let chunk = Chunk::new(Box::new(MemoryRecords((0..CHUNK).map(record).collect())));
     let intakes = intakes();
-    let rules = Rules { intakes: &intakes, registry: Some(&registry) };
+    let rules = Rules { intakes: &intakes, registry: Some(registry) };
     assert_eq!(codec::decode(&chunk, rules).groups[0].requests.len(), CHUNK);
     bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| codec::decode(black_box(&chunk), rules));
 }

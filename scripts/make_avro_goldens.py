@@ -17,20 +17,19 @@ import datetime
 import decimal
 import json
 import random
-import re
 import struct
 
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from golden_records import LARGEST_IN_DOUBLE, column, registry
 from goldens import ROOT, array, goldens, write_lines
 
 CASES = 400
 # Models of several rows a case, each of which may stand alone.
 ROW_BY_ROW = {"image", "many_inputs_and_outputs", "one_text"}
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-LARGEST_IN_DOUBLE = 2**53
 DATATYPES = {"int": "INT32", "long": "INT64", "float": "FP32", "double": "FP64", "boolean": "BOOL", "string": "BYTES",
              "bytes": "BYTES", "enum": "BYTES", "fixed": "BYTES", "decimal": "FP64", "date": "INT64", "time": "INT64",
              "millis": "INT64", "micros": "INT64"}
@@ -151,14 +150,6 @@ class Maker:
         return schema, value, columns, []
 
 
-def column(name, datatype, shape, data):
-    """Floating-point numbers are texts: what reads them from JSON may round."""
-    def text(element):
-        return "NaN" if element is None else repr(float(element))
-    data = [text(element) for element in data] if datatype.startswith("FP") else data
-    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
-
-
 def serialize(client, subject, schema, value):
     serializer = AvroSerializer(client, json.dumps(schema), conf={"auto.register.schemas": True})
     return serializer(value, SerializationContext(subject, MessageField.VALUE))
@@ -199,7 +190,6 @@ def parts(tensor, rows):
 
 
 def write_requests(client):
-    """Records of one row each: what a row form of the same features would be."""
     avro = {"FP32": "float", "FP64": "double", "INT32": "int", "INT64": "long", "BOOL": "boolean", "BYTES": "string"}
     lines = []
     for model, place, cases in goldens():
@@ -246,8 +236,7 @@ def read_answer(client):
 
 
 def main():
-    client = SchemaRegistryClient.new_client({"url": "mock://"}) if hasattr(SchemaRegistryClient, "new_client") else \
-        SchemaRegistryClient({"url": "mock://"})
+    client = registry()
     write_values(client)
     write_requests(client)
     read_answer(client)

@@ -66,7 +66,8 @@ pub enum Form {
     Binary,
     /// Named tensors in protobuf, the data of all of them as bytes.
     Protobuf,
-    /// One Avro record, behind the id of its schema; as [`Self::Rows`] where the pipeline names no schema for it.
+    /// One Avro record, behind the id of its schema; as [`Self::Rows`] where the pipeline names no schema for it. So is answered
+    /// whatever has its schema in a registry.
     Avro,
 }
 

@@ -76,6 +76,8 @@ mod places;
 mod poison;
 #[path = "journey/protobuf.rs"]
 mod protobuf;
+#[path = "journey/protobuf_schema.rs"]
+mod protobuf_schema;
 #[path = "journey/publishing.rs"]
 mod publishing;
 #[allow(dead_code, reason = "the chaos harness, whose it is, uses more of it")]

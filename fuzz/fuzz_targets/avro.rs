@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| modelmill_fuzz::avro::avro(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| modelmill_fuzz::framed::claims::avro(data));

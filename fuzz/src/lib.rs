@@ -9,9 +9,12 @@ pub mod found;
 #[path = "../../src/codec/json/tests/oracle.rs"]
 pub mod oracle;
 
-/// The claims of Avro.
-#[path = "../../src/codec/avro/tests/claims.rs"]
-pub mod avro;
+/// The claims of what has its schema in a registry.
+#[path = "../../src/codec/framed/tests"]
+pub mod framed {
+    pub mod claims;
+    pub mod oracle;
+}
 
 /// The claims of CloudEvents.
 #[path = "../../src/codec/cloudevents/tests/claims.rs"]

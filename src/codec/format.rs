@@ -6,7 +6,7 @@
 //! | `application/json` | none | [`Format::Json`] |
 //! | none, `application/json`, `application/octet-stream` | there | [`Format::Binary`] |
 //! | `image/*`, `text/plain`, `application/octet-stream` | none, or 0 | [`Format::Raw`] |
-//! | `application/x-protobuf`, `application/protobuf` | none | [`Format::Protobuf`] |
+//! | `application/x-protobuf`, `application/protobuf`, `application/vnd.confluent.protobuf` | none | [`Format::Protobuf`] |
 //! | `text/csv` | none | [`Format::Csv`] |
 //! | `application/avro`, `avro/binary`, `application/vnd.confluent.avro` | none | [`Format::Avro`] |
 //! | `application/cloudevents+json` | any | [`Format::Event`], and then that of its data |
@@ -14,7 +14,7 @@
 //! A new format is a variant here, a file or folder beside this one with a `decode(body, draft)`, and its rows of the
 //! table. If its answers look like none before, [`crate::request::Form`] gets a variant, too, and `results` its writer.
 
-use super::{Draft, Envelope, avro, binary, cloudevents, csv, envelope::HEADER_LENGTH, json, protobuf, raw};
+use super::{Draft, Envelope, binary, cloudevents, csv, envelope::HEADER_LENGTH, framed, json, protobuf, raw};
 use crate::error::{ErrorCode, RequestError};
 
 /// The content-type of answers in protobuf.
@@ -35,11 +35,11 @@ pub enum Format {
     },
     /// The body is the pipeline's one input.
     Raw,
-    /// Open Inference Protocol v2 as protobuf.
+    /// Open Inference Protocol v2 as protobuf; or, behind a zero byte, a message whose schema is in a registry.
     Protobuf,
     /// A table with a header line; its answer is that of row form.
     Csv,
-    /// An Avro record whose schema is in a registry.
+    /// An Avro record whose schema is in a registry; or what else the type of that schema makes of the body.
     Avro,
     /// A CloudEvent in structured mode, whose data are in another format.
     Event,
@@ -61,7 +61,9 @@ impl Format {
         match envelope.header_length {
             _ if is(cloudevents::STRUCTURED) => Ok(Self::Event),
             None if is("application/json") => Ok(Self::Json),
-            None if is(PROTOBUF) || is("application/protobuf") => Ok(Self::Protobuf),
+            None if is(PROTOBUF) || is("application/protobuf") || is("application/vnd.confluent.protobuf") => {
+                Ok(Self::Protobuf)
+            }
             None if is("text/csv") => Ok(Self::Csv),
             None if is(AVRO) || is("avro/binary") || is("application/vnd.confluent.avro") => Ok(Self::Avro),
             // No JSON at all is Triton's raw binary request.
@@ -83,9 +85,10 @@ impl Format {
             Self::Json => json::decode(body, draft),
             Self::Binary { header } => binary::decode(body, header, draft),
             Self::Raw => raw::decode(body, draft),
+            Self::Protobuf if framed::is_framed(body) => framed::decode(body, draft),
             Self::Protobuf => protobuf::decode(body, draft),
             Self::Csv => csv::decode(body, draft),
-            Self::Avro => avro::decode(body, draft),
+            Self::Avro => framed::decode(body, draft),
             Self::Event => cloudevents::decode(body, draft),
         }
     }
@@ -141,6 +144,7 @@ mod tests {
             (Some("application/x-protobuf"), None, Format::Protobuf),
             (Some("Application/Avro"), None, Format::Avro),
             (Some("avro/binary"), None, Format::Avro),
+            (Some("application/vnd.confluent.protobuf"), None, Format::Protobuf),
             (Some("application/protobuf; proto=inference.ModelInferRequest"), None, Format::Protobuf),
         ] {
             assert_eq!(format(content_type, header_length), Ok(expected), "{content_type:?} {header_length:?}");

@@ -34,6 +34,7 @@ pub mod encode;
 pub mod envelope;
 pub mod event;
 mod format;
+mod framed;
 mod groups;
 pub mod inflate;
 pub mod json;

@@ -57,11 +57,13 @@ pub enum Codec {
     Json,
     /// The whole body is the pipeline's one input, of `BYTES`: an image, a text.
     Raw,
-    /// The Open Inference Protocol v2 as protobuf: `inference.ModelInferRequest`.
+    /// The Open Inference Protocol v2 as protobuf: `inference.ModelInferRequest`. Or messages in Confluent's wire format, which begin
+    /// with a zero byte, and whose schemas are in `schema_registry` of the server file: each field is a column.
     Protobuf,
     /// CSV: a header line that names the columns, and a row a line.
     Csv,
-    /// Avro records in Confluent's wire format, whose schemas are in `schema_registry` of the server file. Each field is a column.
+    /// Avro records in Confluent's wire format, whose schemas are in `schema_registry` of the server file: each field is a column.
+    /// The type of the schema decides: protobuf messages are read, too.
     Avro,
 }
 
@@ -86,7 +88,7 @@ pub struct OutputConfig {
     /// In which order answers are published, and which of them share a partition of the result topic.
     #[serde(default)]
     pub ordering: Ordering,
-    /// Answers to requests in Avro are Avro records, too. `null`: they are rows in JSON.
+    /// Answers to requests whose schema is in a registry are Avro records. `null`: they are rows in JSON.
     #[serde(default)]
     pub avro: Option<AvroAnswers>,
 }

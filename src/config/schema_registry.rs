@@ -11,7 +11,7 @@ use super::{
     units::HumanDuration,
 };
 
-/// The schema registry of pipelines that read or write Avro: Confluent's, or one that speaks its HTTP interface.
+/// The schema registry of pipelines that read or write Avro, or read protobuf behind a registry: Confluent's, or one that speaks its HTTP interface.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaRegistryConfig {

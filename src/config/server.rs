@@ -37,7 +37,8 @@ pub struct ServerConfig {
     pub crash_journal: CrashJournalConfig,
     /// Where models come from and which versions are in service.
     pub models: ModelsConfig,
-    /// Where the schemas of pipelines are that read or write Avro. `null`: there are no such pipelines.
+    /// Where the schemas of pipelines are that read or write Avro, or read protobuf messages of schemas of their own. `null`: there
+    /// are no such pipelines.
     #[serde(default)]
     pub schema_registry: Option<SchemaRegistryConfig>,
     /// How rows of several requests become one run of a model.

@@ -148,18 +148,18 @@ fn lane(rig: &Rig, name: &str, model: &str, change: impl FnOnce(&mut Value)) -> 
 }
 
 /// A flower as a record that has more than the model takes.
-const FLOWER: &str = r#"{"type": "record", "name": "Flower", "fields": [
+pub const FLOWER: &str = r#"{"type": "record", "name": "Flower", "fields": [
     {"name": "seen_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
     {"name": "input", "type": {"type": "array", "items": "double"}},
     {"name": "tags", "type": {"type": "map", "values": "string"}}]}"#;
 
-fn flower(id: u32, numbers: [f64; 4]) -> Vec<u8> {
+pub fn flower(id: u32, numbers: [f64; 4]) -> Vec<u8> {
     let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     under(id, &[&[2, 8][..], &numbers, &[0, 0]].concat())
 }
 
-const SETOSA: [f64; 4] = [5.1, 3.4, 1.5, 0.2];
-const VIRGINICA: [f64; 4] = [6.3, 3.4, 5.6, 2.4];
+pub const SETOSA: [f64; 4] = [5.1, 3.4, 1.5, 0.2];
+pub const VIRGINICA: [f64; 4] = [6.3, 3.4, 5.6, 2.4];
 
 #[test]
 fn what_confluents_serializer_sends_is_answered_in_avro_as_python_answers_it() {
@@ -329,7 +329,7 @@ fn large_flower(id: u32) -> Vec<u8> {
 /// Chunks of which each has a large request that is compressed and one, as large, whose schema must be waited for.
 fn who_waits_holds_no_space(label: &str, change: impl FnOnce(&mut Value), is_together: bool) {
     const PAIRS: usize = 16;
-    let Some(mut apicurio) = Apicurio::start() else { return };
+    let Some(apicurio) = Apicurio::start() else { return };
     let Some(rig) = Rig::new(label) else { return };
     rig.server(|server| {
         server["schema_registry"] = json!({"url": apicurio.url(), "timeout": "2s"});

@@ -65,8 +65,19 @@ impl Apicurio {
 
     /// Registers an Avro schema and says its id.
     pub fn register(&self, subject: &str, schema: &str) -> u32 {
+        self.register_as(subject, &json!({"schema": schema}))
+    }
+
+    /// Registers a schema in protobuf, which imports the first versions of these subjects by these names, and says its id.
+    pub fn register_protobuf(&self, subject: &str, schema: &str, imports: &[(&str, &str)]) -> u32 {
+        let reference = |(name, subject): &(&str, &str)| json!({"name": name, "subject": subject, "version": 1});
+        let references: Vec<_> = imports.iter().map(reference).collect();
+        self.register_as(subject, &json!({"schema": schema, "schemaType": "PROTOBUF", "references": references}))
+    }
+
+    fn register_as(&self, subject: &str, schema: &Value) -> u32 {
         let url = format!("{}/subjects/{subject}/versions", self.url());
-        let body = json!({"schema": schema}).to_string();
+        let body = schema.to_string();
         let sent =
             agent().post(&url).header("content-type", "application/vnd.schemaregistry.v1+json").send(body.as_bytes());
         let text = sent.unwrap_or_else(|error| panic!("{url}: {error}")).body_mut().read_to_string().unwrap();

@@ -5,7 +5,7 @@
 //! is no record is one column without a name.
 
 use super::schema::{Node, Schema};
-use crate::request::UNNAMED;
+use crate::{codec::framed::Field, request::UNNAMED, tensor::DataType};
 
 /// What a request may have of columns, and what may have to be read over at once.
 const MOST_COLUMNS: usize = 10_000;
@@ -32,6 +32,17 @@ pub enum Kind {
     List(Scalar, Option<i64>),
 }
 
+impl Kind {
+    /// The datatype whose NaN stands for a missing one.
+    fn missing(self) -> Option<DataType> {
+        match self {
+            Self::One(Scalar::Float) => Some(DataType::Fp32),
+            Self::One(Scalar::Int | Scalar::Long | Scalar::Double | Scalar::Decimal { .. }) => Some(DataType::Fp64),
+            Self::One(Scalar::Boolean | Scalar::Bytes | Scalar::Fixed(_) | Scalar::Enum(_)) | Self::List(..) => None,
+        }
+    }
+}
+
 /// A value that is one element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scalar {
@@ -48,15 +59,6 @@ pub enum Scalar {
         scale: u32,
         size: Option<usize>,
     },
-}
-
-/// A column that a body may have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Its name, the names of the records that it is in before it.
-    pub name: Box<str>,
-    /// Whether its value may be missing.
-    pub nullable: bool,
 }
 
 /// What to do with a body.
@@ -168,7 +170,7 @@ impl Compiler<'_> {
             return Err(format!("it has more than {MOST_COLUMNS} fields"));
         }
         self.ops.push(Op::Value(kind));
-        self.fields.push(Field { name: name.into(), nullable });
+        self.fields.push(Field { name: name.into(), nullable, missing: kind.missing() });
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! One body as the values of its columns: where they lie, and which datatype they have together with what may be missing.
+//! One body as the values of its columns: where they lie; which datatype they have, [`crate::codec::framed`] says.
 //!
 //! | Avro | column |
 //! |---|---|
@@ -16,27 +16,21 @@ use super::{
     read::{Broken, Reader},
     schema::Node,
 };
-use crate::tensor::{ByteStrings, DataType, Elements};
+use crate::{
+    codec::framed::{self, Items, LARGEST_IN_DOUBLE},
+    tensor::{ByteStrings, DataType, Elements},
+};
 
 /// The value of one column.
-#[derive(Clone, Copy, Debug)]
-pub enum Value<'a> {
-    Missing,
-    Boolean(bool),
-    Int(i32),
-    Long(i64),
-    Float(f32),
-    Double(f64),
-    Bytes(&'a [u8]),
-    List(List<'a>),
-}
+pub type Value<'a> = framed::Value<'a, List<'a>>;
 
 /// Items that lie in a body.
 #[derive(Clone, Copy, Debug)]
 pub struct List<'a> {
+    program: &'a Program,
     /// On the first of their blocks.
     start: Reader<'a>,
-    pub count: usize,
+    count: usize,
     scalar: Scalar,
     null: Option<i64>,
     /// Whether one of them is a whole number that no double holds.
@@ -44,9 +38,6 @@ pub struct List<'a> {
     /// Whether one of them is missing.
     has_missing: bool,
 }
-
-/// Whole numbers up to here are doubles.
-const LARGEST_IN_DOUBLE: u64 = 1 << 53;
 
 /// Reads a body, from the reader's place to its end.
 ///
@@ -124,7 +115,7 @@ fn list<'a>(
     scalar: Scalar,
     null: Option<i64>,
 ) -> Result<List<'a>, Broken> {
-    let mut list = List { start: *reader, count: 0, scalar, null, is_wide: false, has_missing: false };
+    let mut list = List { program, start: *reader, count: 0, scalar, null, is_wide: false, has_missing: false };
     while let Some(block) = reader.block()? {
         let fixed = match (scalar, null) {
             (Scalar::Float, None) => Some(4),
@@ -163,64 +154,11 @@ fn item<'a>(
     }
 }
 
-impl Value<'_> {
-    /// The datatype of its column; `None` if there is none.
-    ///
-    /// `kind` is what it would be if it were there, `nullable` whether it need not be.
-    pub fn datatype(&self, kind: Kind, nullable: bool) -> Option<DataType> {
-        Some(match (self, kind) {
-            (Self::List(list), _) => list.datatype(),
-            (Self::Missing, Kind::List(..)) => return None,
-            (Self::Missing, Kind::One(scalar)) => match scalar {
-                Scalar::Float => DataType::Fp32,
-                Scalar::Int | Scalar::Long | Scalar::Double | Scalar::Decimal { .. } => DataType::Fp64,
-                Scalar::Boolean | Scalar::Bytes | Scalar::Fixed(_) | Scalar::Enum(_) => return None,
-            },
-            (Self::Boolean(_), _) => DataType::Bool,
-            (Self::Int(_), _) => {
-                if nullable {
-                    DataType::Fp64
-                } else {
-                    DataType::Int32
-                }
-            }
-            (Self::Long(long), _) if nullable && long.unsigned_abs() <= LARGEST_IN_DOUBLE => DataType::Fp64,
-            (Self::Long(_), _) => DataType::Int64,
-            (Self::Float(_), _) => DataType::Fp32,
-            (Self::Double(_), _) => DataType::Fp64,
-            (Self::Bytes(_), _) => DataType::Bytes,
-        })
+impl Items for List<'_> {
+    fn count(&self) -> usize {
+        self.count
     }
 
-    /// Appends it to a column of its datatype.
-    ///
-    /// # Panics
-    /// If the column is of another.
-    pub fn append(&self, program: &Program, elements: &mut Elements) {
-        match (self, elements) {
-            (Self::List(list), elements) => list.append(program, elements),
-            (one, elements) => one.push(elements),
-        }
-    }
-
-    fn push(&self, elements: &mut Elements) {
-        match (elements, self) {
-            (Elements::Bool(column), Self::Boolean(value)) => column.push(*value),
-            (Elements::Int32(column), Self::Int(value)) => column.push(*value),
-            (Elements::Int64(column), Self::Long(value)) => column.push(*value),
-            (Elements::Fp32(column), Self::Float(value)) => column.push(*value),
-            (Elements::Fp32(column), Self::Missing) => column.push(f32::NAN),
-            (Elements::Fp64(column), Self::Double(value)) => column.push(*value),
-            (Elements::Fp64(column), Self::Int(value)) => column.push(f64::from(*value)),
-            (Elements::Fp64(column), Self::Long(value)) => column.push(*value as f64),
-            (Elements::Fp64(column), Self::Missing) => column.push(f64::NAN),
-            (Elements::Bytes(column), Self::Bytes(value)) => column.push(value),
-            (column, value) => unreachable!("{value:?} was announced as {}", column.datatype()),
-        }
-    }
-}
-
-impl List<'_> {
     fn datatype(&self) -> DataType {
         match self.scalar {
             Scalar::Boolean => DataType::Bool,
@@ -233,12 +171,11 @@ impl List<'_> {
         }
     }
 
-    /// Whether no datatype holds all items.
-    pub fn is_mixed(&self) -> bool {
+    fn is_mixed(&self) -> bool {
         self.is_wide && self.has_missing
     }
 
-    fn append(&self, program: &Program, elements: &mut Elements) {
+    fn append(&self, elements: &mut Elements) {
         const CHECKED: &str = "the items were read before";
         let mut reader = self.start;
         while let Some(block) = reader.block().expect(CHECKED) {
@@ -251,19 +188,21 @@ impl List<'_> {
                     let (doubles, _) = reader.take(8 * block.count, "").expect(CHECKED).as_chunks::<8>();
                     column.extend(doubles.iter().map(|bytes| f64::from_le_bytes(*bytes)));
                 }
-                (Elements::Bytes(column), _) => self.texts(program, &mut reader, block.count, column),
+                (Elements::Bytes(column), _) => self.texts(&mut reader, block.count, column),
                 (elements, _) => {
                     for _ in 0..block.count {
-                        item(program, &mut reader, self.scalar, self.null).expect(CHECKED).push(elements);
+                        item(self.program, &mut reader, self.scalar, self.null).expect(CHECKED).push(elements);
                     }
                 }
             }
         }
     }
+}
 
-    fn texts<'a>(&self, program: &'a Program, reader: &mut Reader<'a>, count: usize, column: &mut ByteStrings) {
+impl<'a> List<'a> {
+    fn texts(&self, reader: &mut Reader<'a>, count: usize, column: &mut ByteStrings) {
         for _ in 0..count {
-            let Ok(Value::Bytes(text)) = one(program, reader, self.scalar) else {
+            let Ok(Value::Bytes(text)) = one(self.program, reader, self.scalar) else {
                 unreachable!("the items were read before")
             };
             column.push(text);

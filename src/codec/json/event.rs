@@ -100,11 +100,17 @@ impl<'a> EventText<'a> {
             "data" if scanner.peek() == Some(b'"') => self.data = EventData::Text(text(scanner)?),
             "data" => self.data = EventData::Json(scanner.skip(Bare::Allowed)?),
             "data_base64" => self.data = EventData::Base64(text(scanner)?),
+            _ if OWN.contains(&name) => drop(scanner.skip(Bare::Refused)?),
+            // Lists and objects are no attributes.
+            _ if matches!(scanner.peek(), Some(b'[' | b'{')) => drop(scanner.skip(Bare::Refused)?),
             _ => {
-                let value = scanner.skip(Bare::Refused)?;
-                if !OWN.contains(&name) {
-                    self.keep(name, value);
+                let start = scanner.at();
+                match scanner.peek() {
+                    // Read and not skipped: half a surrogate pair would make an answer that nobody can read.
+                    Some(b'"') => drop(text(scanner)?),
+                    _ => drop(scanner.skip(Bare::Refused)?),
                 }
+                self.keep(name, &scanner.text()[start..scanner.at()]);
             }
         }
         Ok(())
@@ -142,7 +148,7 @@ mod tests {
     #[test]
     fn extensions_are_kept_as_they_were_written() {
         let body = br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","te\u006eant" : "a\"b","n":7,"none":null,"subject":"x",
-            "time":"2026-01-01T00:00:00Z","dataschema":"s","data":[NaN]}"#;
+            "list":["\ud800"],"time":"2026-01-01T00:00:00Z","dataschema":"s","data":[NaN]}"#;
         let event = read_event(body).unwrap();
         assert_eq!(event.kept, r#","tenant":"a\"b","n":7,"subject":"x""#);
         assert!(matches!(event.data, EventData::Json("[NaN]")));
@@ -154,6 +160,7 @@ mod tests {
             (r#"{"specversion": 1}"#, "`specversion` of the event must be a string, but `1` came"),
             (r#"{"data": 1, "data_base64": ""}"#, "has `data` or `data_base64`, but both came"),
             (r#"{"x": 1, "x": 2}"#, "`x` stands twice in the event"),
+            (r#"{"tenant": "\ud83d"}"#, "a whole surrogate pair"),
             (r#"{"id": "1""#, "the body is broken at byte 10"),
             ("[]", "expected `{`"),
         ] {

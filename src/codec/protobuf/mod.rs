@@ -21,6 +21,7 @@ pub(super) use write::Writer;
 mod contents;
 mod parameters;
 mod request;
+pub(super) mod schema;
 #[cfg(test)]
 pub(super) mod tests;
 mod wire;

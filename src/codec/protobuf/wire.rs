@@ -58,6 +58,16 @@ impl<'a> Walk<'a> {
         Self { body, at: 0, end: body.len() }
     }
 
+    /// A part of a body.
+    pub fn within(body: &'a [u8], part: std::ops::Range<usize>) -> Self {
+        Self { body, at: part.start, end: part.end }
+    }
+
+    /// Where in the body it stands.
+    pub fn at(self) -> usize {
+        self.at
+    }
+
     /// What is left of the message.
     pub fn bytes(self) -> &'a [u8] {
         &self.body[self.at..self.end]

@@ -14,6 +14,7 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use parking_lot::Mutex;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -22,8 +23,9 @@ use rustls::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use super::references::Kept;
 use crate::{
-    codec::{cloudevents::base64, uri::segment},
+    codec::{cloudevents::base64, framed::Referred, uri::segment},
     error::chain,
 };
 
@@ -31,11 +33,7 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// The most bytes of an answer; registries themselves take schemas of about a megabyte.
-const LARGEST_ANSWER: usize = 8 << 20;
-
-/// Schemas behind schemas.
-const DEEPEST_REFERENCE: usize = 16;
-const MOST_REFERENCES: usize = 256;
+pub(super) const LARGEST_ANSWER: usize = 8 << 20;
 
 /// What is sent and taken: some registries refuse plain JSON.
 const MEDIA: &str = "application/vnd.schemaregistry.v1+json";
@@ -91,39 +89,48 @@ pub enum Failure {
     Unknown(String),
     /// The registry refuses it.
     Refused(String),
+    /// The registry has it, and it cannot be used.
+    Unusable(String),
     /// Later it may go better.
     Passing(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Unknown(why) | Self::Refused(why) | Self::Passing(why)) = self;
+        let (Self::Unknown(why) | Self::Refused(why) | Self::Unusable(why) | Self::Passing(why)) = self;
         f.write_str(why)
     }
 }
 
 /// A schema as the registry has it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registered {
     /// Its text.
     pub schema: String,
     /// `AVRO` if it is not there.
     pub schema_type: Option<String>,
+    /// What it refers to.
     #[serde(default)]
-    references: Vec<Reference>,
+    pub references: Vec<Reference>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Reference {
-    subject: String,
-    version: i64,
+/// How one schema refers to another.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Reference {
+    /// What it calls it.
+    #[serde(default)]
+    pub name: String,
+    pub subject: String,
+    pub version: i64,
 }
 
 /// Asks a registry.
 pub struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     place: Place,
+    /// What schemas refer to.
+    pub(super) kept: Mutex<Kept>,
 }
 
 impl Client {
@@ -140,41 +147,14 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
-        Ok(Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector), place })
+        Ok(Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector), place, kept: Mutex::default() })
     }
 
-    /// The schema with this id, and the texts of those that it refers to, each behind those that it refers to itself.
-    pub async fn schema(&self, id: u32) -> Result<(Registered, Vec<String>), Failure> {
+    /// The schema with this id, and those that it refers to, each behind those that it refers to itself.
+    pub async fn schema(&self, id: u32) -> Result<(Registered, Vec<Referred>), Failure> {
         let mut schema: Registered = self.call(Method::GET, &format!("/schemas/ids/{id}"), None).await?;
         let references = self.references(std::mem::take(&mut schema.references)).await?;
         Ok((schema, references))
-    }
-
-    /// Depth first, without recursion: a schema's text comes when all behind it have come.
-    async fn references(&self, first: Vec<Reference>) -> Result<Vec<String>, Failure> {
-        let mut texts = Vec::new();
-        let mut seen: Vec<(String, i64)> = Vec::new();
-        let mut open = vec![(String::new(), first.into_iter())];
-        while let Some((_, references)) = open.last_mut() {
-            let Some(Reference { subject, version }) = references.next() else {
-                let (text, _) = open.pop().expect("it is there");
-                texts.push(text);
-                continue;
-            };
-            if seen.iter().any(|(known, its)| *known == subject && *its == version) {
-                continue;
-            }
-            if open.len() > DEEPEST_REFERENCE || seen.len() >= MOST_REFERENCES {
-                return Err(Failure::Refused("it refers to more schemas than anybody needs".to_owned()));
-            }
-            let path = format!("/subjects/{}/versions/{version}", segment(&subject));
-            let schema: Registered = self.call(Method::GET, &path, None).await?;
-            seen.push((subject, version));
-            open.push((schema.schema, schema.references.into_iter()));
-        }
-        // The last is the one that refers to them, and was given no text.
-        texts.pop();
-        Ok(texts)
     }
 
     /// The id of an Avro schema under a subject, under which it is registered first if `register` says so.
@@ -186,6 +166,11 @@ impl Client {
         let path = format!("/subjects/{}{}", segment(subject), if register { "/versions" } else { "" });
         let Id { id } = self.call(Method::POST, &path, Some(json!({"schema": schema}))).await?;
         Ok(id)
+    }
+
+    /// A schema by its subject and version.
+    pub(super) async fn version(&self, subject: &str, version: i64) -> Result<Registered, Failure> {
+        self.call(Method::GET, &format!("/subjects/{}/versions/{version}", segment(subject)), None).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T, Failure> {

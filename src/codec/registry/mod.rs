@@ -17,13 +17,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::avro::Compiled;
+use super::framed::Compiled;
+pub use super::framed::Referred;
 use crate::error::{ErrorCode, RequestError};
 use client::{Client, Failure};
 pub use client::{Login, Place, Secret};
 pub use subject::{AnswerOutput, AnswerSchema, Subject};
 
 mod client;
+mod references;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,9 @@ const MOST_UNKNOWN: usize = 10_000;
 
 /// Fetches at a time, of whatever ids.
 const AT_ONCE: usize = 8;
+
+/// Of a reason why a schema cannot be used, in characters: each request is told it.
+const LONGEST_REASON: usize = 1000;
 
 /// Between two tries of one thing.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -96,13 +101,23 @@ impl Registry {
         }))
     }
 
-    /// Keeps a schema as if it had been fetched; `references` are the texts of those whose names it uses, each behind those that
-    /// it uses itself.
+    /// Keeps a schema in Avro as if it had been fetched; `references` are those whose names it uses, each behind those that it
+    /// uses itself.
     ///
     /// # Errors
     /// A sentence on why it cannot be used.
-    pub fn keep(&self, id: u32, schema: &str, references: &[String]) -> Result<(), String> {
-        let compiled = Compiled::of(schema, references)?;
+    pub fn keep(&self, id: u32, schema: &str, references: &[Referred]) -> Result<(), String> {
+        let compiled = Compiled::of(None, schema, references)?;
+        self.learn(id, Known::Ready(Arc::new(compiled)));
+        Ok(())
+    }
+
+    /// Keeps a schema in protobuf as if it had been fetched; `references` are the files that it may import, by name.
+    ///
+    /// # Errors
+    /// A sentence on why it cannot be used.
+    pub fn keep_protobuf(&self, id: u32, schema: &str, references: &[Referred]) -> Result<(), String> {
+        let compiled = Compiled::of(Some("PROTOBUF"), schema, references)?;
         self.learn(id, Known::Ready(Arc::new(compiled)));
         Ok(())
     }
@@ -171,6 +186,11 @@ impl Registry {
                     let error = RequestError::new(ErrorCode::InvalidRequest, why);
                     return self.learn(id, Known::Refused { error, until: Some(Instant::now() + UNKNOWN_FOR) });
                 }
+                Err(Failure::Unusable(why)) => {
+                    // What it refers to, somebody may be about to register.
+                    let error = unusable(id, &why);
+                    return self.learn(id, Known::Refused { error, until: Some(Instant::now() + UNKNOWN_FOR) });
+                }
                 Err(failure) => failure,
             };
             let reason = failure.to_string();
@@ -207,21 +227,19 @@ impl Registry {
 }
 
 /// Whether bodies can be read by this schema.
-fn judge(id: u32, schema: &client::Registered, references: &[String]) -> Known {
-    let compiled = match schema.schema_type.as_deref() {
-        None | Some("AVRO") => Compiled::of(&schema.schema, references),
-        Some(other) => Err(format!("it is of type {}, and this worker reads AVRO", other.escape_debug())),
-    };
-    match compiled {
+fn judge(id: u32, schema: &client::Registered, references: &[Referred]) -> Known {
+    match Compiled::of(schema.schema_type.as_deref(), &schema.schema, references) {
         Ok(compiled) => {
             tracing::info!(id, "a schema was fetched");
             Known::Ready(Arc::new(compiled))
         }
-        Err(why) => {
-            let why = format!("schema {id} of the schema registry cannot be used: {why}");
-            Known::Refused { error: RequestError::new(ErrorCode::InvalidRequest, why), until: None }
-        }
+        Err(why) => Known::Refused { error: unusable(id, &why), until: None },
     }
+}
+
+fn unusable(id: u32, why: &str) -> RequestError {
+    let why: String = why.chars().take(LONGEST_REASON).collect();
+    RequestError::new(ErrorCode::InvalidRequest, format!("schema {id} of the schema registry cannot be used: {why}"))
 }
 
 /// Down to half, so that many workers do not ask all at once.

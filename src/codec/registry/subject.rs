@@ -160,7 +160,7 @@ impl Registry {
             Err(Failure::Unknown(why)) => {
                 (why, ": register it there, or set output.avro.register to true; it is ".to_owned() + &schema)
             }
-            Err(Failure::Refused(why)) => (why, String::new()),
+            Err(Failure::Refused(why) | Failure::Unusable(why)) => (why, String::new()),
         };
         let why = format!("the schema registry refuses the schema of answers under `{subject}`: {refused}{help}");
         let error = RequestError::new(ErrorCode::ModelUnavailable, why);

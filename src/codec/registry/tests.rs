@@ -244,6 +244,86 @@ fn schemas_that_a_schema_refers_to_are_fetched_before_it_each_once() {
     assert_eq!(server.asked(), asked);
 }
 
+/// A message with a field of `geo.Place`, which imports `geo.Unit`.
+fn sighting(package: &str) -> String {
+    format!(
+        "syntax = \"proto3\"; package {package}; import \"geo/place.proto\"; message Sighting {{ float x = 1; geo.Place place = 2; }}"
+    )
+}
+
+/// A registry of schemas in protobuf, which import each other.
+fn protobuf(path: &str) -> (u16, String) {
+    let reference = |name: &str, subject: &str| serde_json::json!({"name": name, "subject": subject, "version": 3});
+    let (text, references) = match path {
+        "/base/schemas/ids/7" => (sighting("a"), vec![reference("geo/place.proto", "place")]),
+        "/base/schemas/ids/8" => (sighting("b"), vec![reference("geo/place.proto", "place")]),
+        "/base/schemas/ids/9" => (sighting("c"), vec![reference("geo/place.proto", "gone")]),
+        "/base/schemas/ids/10" => (sighting("d"), vec![]),
+        "/base/schemas/ids/11" => (sighting("e"), vec![reference("geo/place.proto", "circle")]),
+        "/base/subjects/place/versions/3" => (
+            "syntax = \"proto3\"; package geo; import \"unit.proto\"; message Place { Unit unit = 1; }".to_owned(),
+            vec![reference("unit.proto", "unit")],
+        ),
+        "/base/subjects/unit/versions/3" => {
+            ("syntax = \"proto3\"; package geo; enum Unit { METRE = 0; }".to_owned(), vec![])
+        }
+        "/base/subjects/circle/versions/3" => (
+            "syntax = \"proto3\"; package geo; import \"geo/place.proto\"; message Place {}".to_owned(),
+            vec![reference("geo/place.proto", "circle")],
+        ),
+        _ => return (404, r#"{"error_code": 40401, "message": "no such subject"}"#.to_owned()),
+    };
+    (200, serde_json::json!({"schema": text, "schemaType": "PROTOBUF", "references": references}).to_string())
+}
+
+#[test]
+fn what_a_schema_in_protobuf_imports_is_fetched_once_however_many_import_it() {
+    let server = Server::start(|_, path, _| protobuf(path));
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    for id in [7, 8] {
+        runtime.block_on(registry.wait(id, LONG));
+        assert!(is_ready(&registry, id), "{:?}", registry.find(id));
+    }
+    let asked = [
+        "GET /base/schemas/ids/7",
+        "GET /base/subjects/place/versions/3",
+        "GET /base/subjects/unit/versions/3",
+        "GET /base/schemas/ids/8",
+    ];
+    assert_eq!(server.asked(), asked);
+}
+
+#[test]
+fn an_import_that_the_registry_does_not_know_is_the_schemas_own_fault_for_a_while() {
+    let server = Server::start(|_, path, _| protobuf(path));
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    for (id, why) in [(9, "the subject `gone`"), (10, "not among its references"), (11, "imports itself")] {
+        runtime.block_on(registry.wait(id, LONG));
+        let Found::Refused(error) = registry.find(id) else { panic!("{id}: {:?}", registry.find(id)) };
+        assert!(error.code() == ErrorCode::InvalidRequest && error.message().contains(why), "{error}");
+        assert!(error.message().contains("`geo/place.proto`"), "{error}");
+    }
+    let is_for_a_while = |id: u32| matches!(registry.known.read()[&id], Known::Refused { until: Some(_), .. });
+    assert!(is_for_a_while(9) && !is_for_a_while(10));
+}
+
+#[test]
+fn a_registry_whose_schemas_refer_to_one_another_without_end_is_not_followed() {
+    let server = Server::start(|_, path, _| {
+        let place = path.bytes().filter(u8::is_ascii_digit).fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        let next = serde_json::json!({"name": "next", "subject": "s", "version": place + 1});
+        (200, serde_json::json!({"schema": "", "schemaType": "PROTOBUF", "references": [next]}).to_string())
+    });
+    let runtime = runtime();
+    let registry = registry(&server, &runtime);
+    runtime.block_on(registry.wait(7, LONG));
+    let Found::Refused(error) = registry.find(7) else { panic!("it is refused") };
+    assert!(error.message().contains("more schemas than anybody needs"), "{error}");
+    assert!(server.asked().len() < 20, "{:?}", server.asked());
+}
+
 #[test]
 fn a_registry_that_stands_still_is_waited_for_no_longer_than_a_call_may_take() {
     let server = Server::start(|_, _, _| schema("\"long\""));

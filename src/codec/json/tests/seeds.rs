@@ -4,14 +4,15 @@ use std::{fs, path::Path};
 
 use super::claims::{TARGETS, Target};
 use crate::{
-    codec::{avro, cloudevents, csv, inflate, protobuf},
+    codec::{cloudevents, csv, framed, inflate, protobuf},
     config,
 };
 
 /// All there are; each has a file in `fuzz/fuzz_targets/` and a folder in `fuzz/seeds/`.
 fn targets() -> Vec<Target> {
-    let others: [Target; 6] = [
-        ("avro", avro::tests::claims::avro),
+    let others: [Target; 7] = [
+        ("avro", framed::tests::claims::avro),
+        ("protobuf_schema", framed::tests::claims::protobuf_schema),
         ("protobuf", protobuf::tests::claims::protobuf),
         ("cloudevents", cloudevents::tests::claims::cloudevents),
         ("compressed", inflate::tests::claims::compressed),

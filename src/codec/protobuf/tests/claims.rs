@@ -42,7 +42,9 @@ pub fn protobuf(data: &[u8]) {
     match (&outcomes[1], expected(data)) {
         (Ok(found), Ok(expected)) => assert_eq!(format!("{found:?}"), format!("{expected:?}")),
         (Err((code, why)), Ok(_)) => {
-            assert!(*code == ErrorCode::InvalidRequest && why.contains("too deep"), "refused: {why}");
+            // prost reads an entry of a map whatever its wire type says.
+            let is_known = why.contains("too deep") || why.contains("of another wire type");
+            assert!(*code == ErrorCode::InvalidRequest && is_known, "refused: {why}");
         }
         (Ok(found), Err(why)) => panic!("taken, but {why}: {found:?}"),
         (Err((code, why)), Err(expected)) => {

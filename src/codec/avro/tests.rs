@@ -8,69 +8,23 @@ use serde_json::{Value, json};
 
 use super::{Shape, Writer};
 use crate::{
+    codec::framed::tests::{
+        alike, body, bytes,
+        claims::{avro, decode, nowhere},
+        columns_by, hexadecimal,
+    },
     error::ErrorCode,
     request::{Form, Group, Ids, Request, Route},
     tensor::{Column, Elements, Tensor},
 };
-use claims::{avro, decode, nowhere};
-
-pub(in crate::codec) mod claims;
 
 fn data(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/avro").join(file)
 }
 
-fn bytes(hexadecimal: &str) -> Vec<u8> {
-    let digits: Vec<_> = hexadecimal.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A body by this schema, with its id.
-fn body(id: u32, record: &[u8]) -> Vec<u8> {
-    [&[0][..], &id.to_be_bytes(), record].concat()
-}
-
 /// The columns of a body, as the goldens write them.
 fn columns(schema: &str, body: &[u8]) -> Result<Value, (ErrorCode, String)> {
-    let registry = nowhere();
-    let id = u32::from_be_bytes(body[1..5].try_into().unwrap());
-    registry.keep(id, schema, &[]).unwrap();
-    let decoded = decode(&registry, &[body]);
-    if let Some(refused) = decoded.refused.first() {
-        return Err((refused.error.code(), refused.error.message().to_owned()));
-    }
-    Ok(decoded.groups[0].columns.iter().map(written).collect())
-}
-
-fn written(column: &Column) -> Value {
-    let float = |number: f64| json!(format!("{number:?}"));
-    let data: Vec<Value> = match column.tensor.elements() {
-        Elements::Bool(all) => all.iter().map(|one| json!(one)).collect(),
-        Elements::Int32(all) => all.iter().map(|one| json!(one)).collect(),
-        Elements::Int64(all) => all.iter().map(|one| json!(one)).collect(),
-        Elements::Fp32(all) => all.iter().map(|one| float((*one).into())).collect(),
-        Elements::Fp64(all) => all.iter().map(|one| float(*one)).collect(),
-        Elements::Bytes(all) => all.iter().map(|one| json!(hexadecimal(one))).collect(),
-        other => panic!("no column of Avro is {}", other.datatype()),
-    };
-    let tensor = &column.tensor;
-    json!({"name": *column.name, "datatype": tensor.datatype().as_str(), "shape": tensor.shape(), "data": data})
-}
-
-/// Floating-point numbers, which are texts, all written alike.
-fn alike(mut columns: Value) -> Value {
-    for column in columns.as_array_mut().unwrap() {
-        if column["datatype"].as_str().unwrap().starts_with("FP") {
-            for one in column["data"].as_array_mut().unwrap() {
-                *one = json!(format!("{:?}", one.as_str().unwrap().parse::<f64>().unwrap()));
-            }
-        }
-    }
-    columns
+    columns_by(body, |registry, id| registry.keep(id, schema, &[]))
 }
 
 #[test]
