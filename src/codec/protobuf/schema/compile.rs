@@ -4,7 +4,8 @@
 //! extensions, and imports that nobody gave. So a schema that imports a file for the sake of its options does without it, and one
 //! that needs a type of it is told which import is missing.
 //!
-//! Guarantee: no text harms the worker. Its size is bounded, the parser bounds its depth, and a panic is an error.
+//! Guarantee: no text harms the worker. Its size and that of its names are bounded, the parser bounds its depth, and a panic is an
+//! error.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,6 +20,9 @@ use crate::codec::{cloudevents::base64, framed::Referred};
 
 /// Bytes of a schema and all that it imports; registries take schemas of a megabyte.
 const LARGEST: usize = 4 << 20;
+
+/// Bytes of the full names in it: each has the names of all that it is in before it, so that a short text may have very long ones.
+const MOST_NAMES: usize = 32 << 20;
 
 /// The name of the schema's own file, which no import has.
 const OWN: &str = "the schema";
@@ -38,7 +42,7 @@ pub fn file(text: &str, references: &[Referred]) -> Result<FileDescriptor, Strin
 
 fn resolved(text: &str, references: &[Referred]) -> Result<FileDescriptor, String> {
     let texts = references.iter().map(|reference| (&*reference.name, &*reference.text)).collect();
-    let mut files = Files { texts, pool: DescriptorPool::new(), open: Vec::new(), missing: Vec::new() };
+    let mut files = Files { texts, pool: DescriptorPool::new(), open: Vec::new(), missing: Vec::new(), names: 0 };
     files.add(OWN, parse(text)?).map_err(|why| match &*files.missing {
         [] => why,
         missing => format!("{why} (it imports `{}`, which is not among its references)", missing.join("`, `")),
@@ -55,6 +59,8 @@ struct Files<'a> {
     open: Vec<String>,
     /// What is imported and not there.
     missing: Vec<String>,
+    /// Bytes of the full names so far.
+    names: usize,
 }
 
 impl Files<'_> {
@@ -75,6 +81,10 @@ impl Files<'_> {
         file.dependency = kept.iter().map(|index| std::mem::take(&mut file.dependency[*index])).collect();
         file.name = Some(name.to_owned());
         strip(&mut file);
+        self.names = self.names.saturating_add(names(&file));
+        if self.names > MOST_NAMES {
+            return Err(format!("its full names have more than {MOST_NAMES} bytes"));
+        }
         let wrong = |error| {
             let place = if name == OWN { String::new() } else { format!("its import `{name}`: ") };
             format!("{place}{error}")
@@ -148,6 +158,30 @@ fn strip_enum(list: &mut EnumDescriptorProto) {
     list.value.iter_mut().for_each(|value| value.options = None);
 }
 
+/// Bytes of the full names in a file.
+fn names(file: &FileDescriptorProto) -> usize {
+    // The names that a package is in are names, too.
+    let (within, parts) = (file.package().len(), 1 + file.package().matches('.').count());
+    let messages = file.message_type.iter().map(|message| message_names(message, within));
+    let enums = file.enum_type.iter().map(|list| enum_names(list, within));
+    messages.chain(enums).fold(within.saturating_mul(parts), usize::saturating_add)
+}
+
+fn message_names(message: &DescriptorProto, within: usize) -> usize {
+    let within = within.saturating_add(1 + message.name().len());
+    let own = message.field.iter().map(|field| field.name()).chain(message.oneof_decl.iter().map(|oneof| oneof.name()));
+    let own = own.map(|name| within.saturating_add(1 + name.len()));
+    let messages = message.nested_type.iter().map(|message| message_names(message, within));
+    let enums = message.enum_type.iter().map(|list| enum_names(list, within));
+    own.chain(messages).chain(enums).fold(within, usize::saturating_add)
+}
+
+fn enum_names(list: &EnumDescriptorProto, within: usize) -> usize {
+    let within = within.saturating_add(1 + list.name().len());
+    let values = list.value.iter().map(|value| within.saturating_add(1 + value.name().len()));
+    values.fold(within, usize::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +233,17 @@ mod tests {
         let found = compiled(text, &[("google/protobuf/struct.proto", other)]).unwrap();
         let message = found.messages().next().unwrap().get_field_by_name("a").unwrap().kind();
         assert!(message.as_message().unwrap().get_field_by_name("fields").unwrap().is_map());
+    }
+
+    #[test]
+    fn a_text_whose_names_would_be_far_longer_than_itself_is_refused_at_once() {
+        let package = format!("syntax = \"proto3\"; package {}; message M {{}}", vec!["a"; 100_000].join("."));
+        let fields: String = (1..1000).map(|number| format!("float f{number} = {number};")).collect();
+        let message = format!("syntax = \"proto3\"; message {} {{ {fields} }}", "M".repeat(100_000));
+        for text in [package, message] {
+            let error = compiled(&text, &[]).unwrap_err();
+            assert!(error.contains("its full names have more than"), "{error}");
+        }
     }
 
     #[test]
