@@ -10,6 +10,8 @@ use crate::{codec::framed::Field, request::UNNAMED, tensor::DataType};
 /// What a request may have of columns, and what may have to be read over at once.
 const MOST_COLUMNS: usize = 10_000;
 const MOST_WEIGHT: usize = 100_000;
+/// Bytes of all columns' names, each of which has the names of the fields that it is in before it.
+const MOST_NAMES: usize = 4 << 20;
 
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +81,8 @@ impl Program {
         if weight(&schema.nodes, schema.root, &mut vec![None; schema.nodes.len()]) > MOST_WEIGHT {
             return Err(format!("its records within records have more than {MOST_WEIGHT} fields"));
         }
-        let mut compiler = Compiler { nodes: &schema.nodes, ops: Vec::new(), fields: Vec::new(), within: Vec::new() };
+        let mut compiler =
+            Compiler { nodes: &schema.nodes, ops: Vec::new(), fields: Vec::new(), names: 0, within: Vec::new() };
         compiler.node(schema.root, UNNAMED, false)?;
         let Compiler { ops, fields, .. } = compiler;
         Ok(Self { ops, fields, nodes: schema.nodes })
@@ -109,6 +112,8 @@ struct Compiler<'a> {
     nodes: &'a [Node],
     ops: Vec<Op>,
     fields: Vec<Field>,
+    /// Bytes of the columns' names.
+    names: usize,
     /// The records that are being flattened.
     within: Vec<usize>,
 }
@@ -169,6 +174,10 @@ impl Compiler<'_> {
         if self.fields.len() >= MOST_COLUMNS {
             return Err(format!("it has more than {MOST_COLUMNS} fields"));
         }
+        self.names += name.len();
+        if self.names > MOST_NAMES {
+            return Err(format!("the names of its fields have more than {MOST_NAMES} bytes"));
+        }
         self.ops.push(Op::Value(kind));
         self.fields.push(Field { name: name.into(), nullable, missing: kind.missing() });
         Ok(())
@@ -222,6 +231,19 @@ mod tests {
 
     fn names(program: &Program) -> Vec<(&str, bool)> {
         program.fields.iter().map(|field| (&*field.name, field.nullable)).collect()
+    }
+
+    #[test]
+    fn long_names_of_many_fields_are_too_much() {
+        let fields: Vec<_> = (0..2000).map(|field| format!(r#"{{"name": "f{field}", "type": "int"}}"#)).collect();
+        let schema = |outer: usize| {
+            let (name, inner) = ("o".repeat(outer), fields.join(","));
+            let record = format!(r#"{{"type": "record", "name": "I", "fields": [{inner}]}}"#);
+            format!(r#"{{"type": "record", "name": "R", "fields": [{{"name": "{name}", "type": {record}}}]}}"#)
+        };
+        assert_eq!(program(&schema(2000)).fields.len(), 2000);
+        let why = Program::of(Schema::parse(&schema(3000), &[]).unwrap()).unwrap_err();
+        assert!(why.contains("names of its fields"), "{why}");
     }
 
     #[test]

@@ -36,6 +36,8 @@ mod version;
 
 /// How often is looked for what nobody announces: leases that have run out, models that nobody has used.
 const SOON: Duration = Duration::from_millis(50);
+/// The same while somebody waits for memory that others still use, mostly for one run of a model.
+const AT_ONCE: Duration = Duration::from_millis(5);
 const LATER: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -104,7 +106,10 @@ impl Keeper {
 
     /// How long until something is due that nobody announces.
     fn patience(&self, now: Instant) -> Duration {
-        if self.cramped || !self.leaving.is_empty() {
+        if self.cramped {
+            return AT_ONCE;
+        }
+        if !self.leaving.is_empty() {
             return SOON;
         }
         let retries = self.models.values().flat_map(|model| model.versions.values()).filter_map(Version::retry_at);

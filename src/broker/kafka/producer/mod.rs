@@ -245,15 +245,17 @@ impl Sent<'_> {
 }
 
 /// Whether an error says that a topic does not take a record, now or ever: it is not there, may not be written, or has rules of
-/// its own.
+/// its own. Of a partition that has gone, what the client had not sent yet comes back as `BrokerDestroy` if it is destroyed
+/// before it is looked through (`rd_kafka_toppar_destroy_final`).
 fn is_the_topics(error: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{
-        InvalidRecord, InvalidTimestamp, InvalidTopic, PolicyViolation, TopicAuthorizationFailed, UnknownPartition,
-        UnknownTopic, UnknownTopicOrPartition, UnsupportedForMessageFormat,
+        BrokerDestroy, InvalidRecord, InvalidTimestamp, InvalidTopic, PolicyViolation, TopicAuthorizationFailed,
+        UnknownPartition, UnknownTopic, UnknownTopicOrPartition, UnsupportedForMessageFormat,
     };
     matches!(
         error,
-        InvalidRecord
+        BrokerDestroy
+            | InvalidRecord
             | InvalidTimestamp
             | InvalidTopic
             | PolicyViolation
