@@ -63,3 +63,16 @@ where
         Err(errors) => panic!("{errors}\n{text}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_seed_of_the_fuzzer_holds() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/configuration");
+        let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|seed| fs::read(seed.unwrap().path()).unwrap()).collect();
+        assert!(seeds.len() > 4, "only {} seeds", seeds.len());
+        seeds.iter().for_each(|seed| configuration(seed));
+    }
+}

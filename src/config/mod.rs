@@ -30,7 +30,7 @@ use read::FileRead;
 mod auto;
 mod batching;
 #[cfg(test)]
-pub(crate) mod claims;
+mod claims;
 mod crash_journal;
 mod document;
 mod expand;
