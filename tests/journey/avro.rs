@@ -245,17 +245,15 @@ fn without_a_subject_answers_are_rows_and_what_is_wrong_is_told_in_json() {
     assert_eq!(lane.dead_letters().len(), 3);
 }
 
-#[test]
-fn a_registry_that_stands_still_stops_only_what_needs_an_unknown_schema() {
-    let Some(mut apicurio) = Apicurio::start() else { return };
-    let Some(rig) = rig("avro-frozen", &apicurio) else { return };
-    rig.model("iris", 1, "models/iris/1");
-    let lane = lane(&rig, "iris", "iris", |pipeline| {
-        pipeline["output"]["avro"] = json!({"subject": format!("{}-value", rig.name), "register": true});
-    });
-    let known = apicurio.register("known", FLOWER);
-    let later = apicurio.register("later", &FLOWER.replace("seen_at", "seen"));
-    let mut worker = rig.worker();
+/// A registry that stands still and then is gone, while messages come of a schema that is `known` and of one that is not yet;
+/// `flower` is a message of either.
+pub fn stands_still(
+    apicurio: &mut Apicurio,
+    lane: &Lane,
+    known: u32,
+    later: u32,
+    flower: impl Fn(u32, [f64; 4]) -> Vec<u8>,
+) {
     assert_eq!(lane.exchange(&[Ask::bytes(flower(known, SETOSA)).key("first")])["first"].status(), "OK");
     apicurio.freeze();
     // One partition, one chunk: what waits stands before what does not.
@@ -284,6 +282,20 @@ fn a_registry_that_stands_still_stops_only_what_needs_an_unknown_schema() {
     assert_eq!(lane.exchange(&[Ask::bytes(flower(later, VIRGINICA)).key("without")])["without"].status(), "OK");
     let unknown = Ask::bytes(flower(later + 1000, SETOSA)).key("unknown").header("timeout-ms", "1000");
     assert_eq!(json(&lane.exchange(&[unknown])["unknown"])["error"]["code"], "MODEL_UNAVAILABLE");
+}
+
+#[test]
+fn a_registry_that_stands_still_stops_only_what_needs_an_unknown_schema() {
+    let Some(mut apicurio) = Apicurio::start() else { return };
+    let Some(rig) = rig("avro-frozen", &apicurio) else { return };
+    rig.model("iris", 1, "models/iris/1");
+    let lane = lane(&rig, "iris", "iris", |pipeline| {
+        pipeline["output"]["avro"] = json!({"subject": format!("{}-value", rig.name), "register": true});
+    });
+    let known = apicurio.register("known", FLOWER);
+    let later = apicurio.register("later", &FLOWER.replace("seen_at", "seen"));
+    let mut worker = rig.worker();
+    stands_still(&mut apicurio, &lane, known, later, flower);
     // It comes back while somebody waits, and does not know the id.
     lane.send(&[Ask::bytes(flower(later + 2000, SETOSA)).key("back").header("timeout-ms", "120000")]);
     let failed = format!("\"id\":{},\"reason\"", later + 2000);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     answers::{Answer, Form, PROTOBUF},
     apicurio::Apicurio,
-    avro::{self, FLOWER, SETOSA, VIRGINICA, rig, under},
+    avro::{self, FLOWER, SETOSA, VIRGINICA, rig, stands_still, under},
     goldens::{bytes, is_same, lines, predictions},
     messages::{InferTensorContents, ModelInferRequest, Tensor},
     support::{Ask, Lane, Rig, json},
@@ -206,34 +206,7 @@ fn a_registry_that_stands_still_stops_only_what_needs_an_unknown_schema() {
     let known = garden(&apicurio, "known", GARDEN);
     let later = garden(&apicurio, "later", &GARDEN.replace("package garden", "package later"));
     let mut worker = rig.worker();
-    assert_eq!(lane.exchange(&[Ask::bytes(flower(known, SETOSA)).key("first")])["first"].status(), "OK");
-    apicurio.freeze();
-    // One partition, one chunk: what waits stands before what does not.
-    lane.send(&[
-        Ask::bytes(flower(later, SETOSA)).key("patient").header("timeout-ms", "60000"),
-        Ask::bytes(flower(later, SETOSA)).key("hasty").header("timeout-ms", "1500"),
-        Ask::bytes(flower(known, VIRGINICA)).key("known"),
-    ]);
-    let answers = lane.receive(2);
-    let ids: Vec<_> = answers.iter().map(|answer| answer.id().unwrap().into_owned()).collect();
-    assert_eq!(ids, ["known", "hasty"]);
-    assert_eq!(answers[0].status(), "OK");
-    let error = json(&answers[1])["error"].clone();
-    assert_eq!(error["code"], "MODEL_UNAVAILABLE", "{error}");
-    assert!(error["message"].as_str().unwrap().contains(&format!("schema {later}")), "{error}");
-    apicurio.thaw();
-    let answers = lane.receive(1);
-    assert_eq!(
-        (answers[0].id().unwrap(), answers[0].status()),
-        ("patient".into(), "OK".into()),
-        "{}",
-        answers[0].text()
-    );
-    apicurio.kill();
-    // Gone for good: what is known goes on.
-    assert_eq!(lane.exchange(&[Ask::bytes(flower(later, VIRGINICA)).key("without")])["without"].status(), "OK");
-    let unknown = Ask::bytes(flower(later + 1000, SETOSA)).key("unknown").header("timeout-ms", "1000");
-    assert_eq!(json(&lane.exchange(&[unknown])["unknown"])["error"]["code"], "MODEL_UNAVAILABLE");
+    stands_still(&mut apicurio, &lane, known, later, flower);
     worker.stop();
     lane.assert_nothing_more();
 }
