@@ -110,7 +110,12 @@ impl<'a> EventText<'a> {
                     Some(b'"') => drop(text(scanner)?),
                     _ => drop(scanner.skip(Bare::Refused)?),
                 }
-                self.keep(name, &scanner.text()[start..scanner.at()]);
+                let value = &scanner.text()[start..scanner.at()];
+                let is_number = value.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+                // Nor does everybody read a number beyond all doubles.
+                if !is_number || value.parse().is_ok_and(f64::is_finite) {
+                    self.keep(name, value);
+                }
             }
         }
         Ok(())
@@ -148,7 +153,7 @@ mod tests {
     #[test]
     fn extensions_are_kept_as_they_were_written() {
         let body = br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","te\u006eant" : "a\"b","n":7,"none":null,"subject":"x",
-            "list":["\ud800"],"time":"2026-01-01T00:00:00Z","dataschema":"s","data":[NaN]}"#;
+            "list":["\ud800"],"beyond":1e999,"time":"2026-01-01T00:00:00Z","dataschema":"s","data":[NaN]}"#;
         let event = read_event(body).unwrap();
         assert_eq!(event.kept, r#","tenant":"a\"b","n":7,"subject":"x""#);
         assert!(matches!(event.data, EventData::Json("[NaN]")));
