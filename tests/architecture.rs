@@ -41,7 +41,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("tensor", &[]),
     ("request", &["error", "tensor"]),
     ("backend", &["process", "tensor"]),
-    ("store", &["request"]),
+    ("store", &["error", "request"]),
     ("broker", &["codec", "error", "metrics"]),
     ("codec", &["broker", "error", "request", "tensor"]),
     ("steps", &["backend", "error", "request", "tensor"]),
