@@ -23,6 +23,17 @@ def column(name, datatype, shape, data):
     return {"name": name, "datatype": datatype, "shape": shape, "data": data}
 
 
+def is_one_row(case, datatypes):
+    """Whether a record can be a case: one row of fields that may be called so, of these datatypes, and no words among numbers."""
+    def fits(tensor):
+        is_text = tensor["datatype"] == "BYTES"
+        return (tensor["datatype"] in datatypes and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", tensor["name"])
+                and (is_text or not any(isinstance(number, str) for number in tensor["data"])))
+    inputs = case["inputs"]
+    return bool(inputs) and all(map(fits, inputs)) and all(
+        tensor["shape"][:1] == [1] for tensor in [*inputs, *case["outputs"]])
+
+
 def records():
     """Of each model under tests/data up to two cases that are one row, as a row form of the same features would be:
     (model, its folder, the number of the case, [(name, datatype, width, elements)], outputs)."""
@@ -30,11 +41,7 @@ def records():
         taken = 0
         for case in cases:
             inputs, outputs = case["inputs"], case["outputs"]
-            fits = all(len(tensor["shape"]) == 2 and tensor["shape"][0] == 1 and tensor["datatype"] in DATATYPES
-                       and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", tensor["name"])
-                       and not any(isinstance(number, str) and tensor["datatype"] != "BYTES" for number in tensor["data"])
-                       for tensor in inputs) and all(tensor["shape"][:1] == [1] for tensor in outputs)
-            if not inputs or not fits or taken == 2:
+            if taken == 2 or not is_one_row(case, DATATYPES) or any(len(tensor["shape"]) != 2 for tensor in inputs):
                 continue
             taken += 1
             fields = []

@@ -1,6 +1,6 @@
 """Makes requests with Confluent's own protobuf serializer, of types that protoc compiles.
 
-    pip install 'confluent-kafka[protobuf,schemaregistry]==2.15.1' grpcio-tools
+    pip install 'confluent-kafka[protobuf,schemaregistry]==2.15.1' grpcio-tools numpy
     python scripts/make_protobuf_goldens.py
 
 Writes tests/data/protobuf/values.jsonl: random schemas and messages as the serializer writes them (in hexadecimal, behind the id that

@@ -139,12 +139,16 @@ pub fn rig(label: &str, apicurio: &Apicurio) -> Option<Rig> {
     Some(rig)
 }
 
-/// A pipeline whose requests are Avro without saying so.
-fn lane(rig: &Rig, name: &str, model: &str, change: impl FnOnce(&mut Value)) -> Lane {
+/// A pipeline whose requests are of this codec without saying so.
+pub fn lane_of(codec: &str, rig: &Rig, name: &str, model: &str, change: impl FnOnce(&mut Value)) -> Lane {
     rig.lane_with(name, json!([{"predict": {"model": model}}]), 1, |pipeline| {
-        pipeline["input"]["codec"] = json!("avro");
+        pipeline["input"]["codec"] = json!(codec);
         change(pipeline);
     })
+}
+
+fn lane(rig: &Rig, name: &str, model: &str, change: impl FnOnce(&mut Value)) -> Lane {
+    lane_of("avro", rig, name, model, change)
 }
 
 /// A flower as a record that has more than the model takes.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     answers::{Answer, Form, PROTOBUF},
     apicurio::Apicurio,
-    avro::{self, FLOWER, SETOSA, VIRGINICA, rig, stands_still, under},
+    avro::{self, FLOWER, SETOSA, VIRGINICA, lane_of, rig, stands_still, under},
     goldens::{bytes, is_same, lines, predictions},
     messages::{InferTensorContents, ModelInferRequest, Tensor},
     support::{Ask, Lane, Rig, json},
@@ -50,12 +50,8 @@ impl Golden {
     }
 }
 
-/// A pipeline whose requests are protobuf without saying so.
 fn lane(rig: &Rig, name: &str, model: &str, change: impl FnOnce(&mut Value)) -> Lane {
-    rig.lane_with(name, json!([{"predict": {"model": model}}]), 1, |pipeline| {
-        pipeline["input"]["codec"] = json!("protobuf");
-        change(pipeline);
-    })
+    lane_of("protobuf", rig, name, model, change)
 }
 
 const UNIT: &str = "syntax = \"proto3\"; package geo; enum Unit { METRE = 0; MILE = 1; }";

@@ -179,7 +179,11 @@ impl Registry {
             };
             let failure = match fetched {
                 Ok((schema, references)) => {
-                    return self.learn(id, judge(id, &schema, &references));
+                    // A large one takes its time: that of a thread of its own, since this one belongs to the pipelines.
+                    let judged = self.runtime.spawn_blocking(move || judge(id, &schema, &references)).await;
+                    let panicked =
+                        |_| Known::Refused { error: unusable(id, "its compiler panicked at it"), until: None };
+                    return self.learn(id, judged.unwrap_or_else(panicked));
                 }
                 Err(Failure::Unknown(why)) => {
                     let why = format!("the schema registry does not know schema {id}: {why}");
