@@ -10,7 +10,7 @@ use crate::{
     answers::{Answer, Form},
     apicurio::Apicurio,
     compressed::gzip,
-    goldens::{bytes, is_same, lines},
+    goldens::{bytes, is_same_prediction, lines},
     support::{Ask, Lane, Rig, by_id, json, wait_for},
 };
 
@@ -121,7 +121,7 @@ pub fn assert_record(context: &str, record: &Value, outputs: &[Value]) {
         flat(&record[output["name"].as_str().unwrap()], &mut found);
         flat(&output["data"], &mut expected);
         let (found, expected) = (Value::from(found), Value::from(expected));
-        assert!(is_same(&found, &expected), "{context}: {found}, expected {expected}");
+        assert!(is_same_prediction(&found, &expected), "{context}: {found}, expected {expected}");
     }
 }
 

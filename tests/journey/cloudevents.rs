@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     answers::{Answer, Form},
-    goldens::{assert_outputs, bytes, is_same, lines, predictions},
+    goldens::{assert_outputs, bytes, is_same_prediction, lines, predictions},
     support::Ask,
 };
 
@@ -62,7 +62,7 @@ impl Golden {
             "protobuf" => assert_outputs(&self.id, &answer.expect(Form::Protobuf, &self.id).outputs, flowers),
             "rows" => {
                 let (answered, expected) = (answer.expect(Form::Rows, &self.id).outputs, predictions(flower));
-                assert!(is_same(&answered, &expected), "{}: {answered} instead of {expected}", self.id);
+                assert!(is_same_prediction(&answered, &expected), "{}: {answered} instead of {expected}", self.id);
             }
             "broken" => assert_eq!(answer.expect(Form::Error, &self.id).outputs["code"], "INVALID_REQUEST"),
             other => panic!("data {other}"),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     examples,
-    goldens::{bytes, is_same, lines},
+    goldens::{bytes, is_same_prediction, lines},
     kept::{self, Given},
     support::{Ask, Lane, Rig, json, wait_for},
 };
@@ -34,7 +34,7 @@ fn page() -> String {
 }
 
 fn assert_same(context: &str, answered: &Value, documented: &Value) {
-    assert!(is_same(answered, documented), "{context}: {answered}, but the page says {documented}");
+    assert!(is_same_prediction(answered, documented), "{context}: {answered}, but the page says {documented}");
 }
 
 /// A block with the broker and the topics of a lane in the place of those that it names.

@@ -9,7 +9,7 @@ use crate::{
     apicurio::Apicurio,
     avro, cloudevents,
     compressed::{gzip, zstd},
-    goldens::{Golden, assert_outputs, is_same, predictions},
+    goldens::{Golden, assert_outputs, is_same_prediction, predictions},
     protobuf,
     support::{Ask, by_id, wait_for},
 };
@@ -183,7 +183,11 @@ fn every_form_on_one_topic_in_one_chunk_is_answered_in_its_own() {
         match form {
             Form::Rows => {
                 let expected = predictions(&outputs);
-                assert!(is_same(&answer.outputs, &expected), "{id}: {} instead of {expected}", answer.outputs);
+                assert!(
+                    is_same_prediction(&answer.outputs, &expected),
+                    "{id}: {} instead of {expected}",
+                    answer.outputs
+                );
             }
             Form::Avro => {
                 let record = avro::read(&apicurio, &mut schemas, &answer.body);

@@ -11,7 +11,7 @@ use crate::{
     answers::{Answer, Form, PROTOBUF},
     apicurio::Apicurio,
     avro::{self, FLOWER, SETOSA, VIRGINICA, lane_of, rig, stands_still, under},
-    goldens::{bytes, is_same, lines, predictions},
+    goldens::{bytes, is_same_prediction, lines, predictions},
     messages::{InferTensorContents, ModelInferRequest, Tensor},
     support::{Ask, Lane, Rig, json},
 };
@@ -116,7 +116,7 @@ fn what_confluents_serializer_sends_is_answered_as_python_answers_it() {
             let answer = &answers[&id];
             assert_eq!(answer.status(), "OK", "{context}: {}", answer.text());
             let (found, expected) = (&json(answer)["predictions"], predictions(&golden.outputs));
-            assert!(is_same(found, &expected), "{context}: {found}, expected {expected}");
+            assert!(is_same_prediction(found, &expected), "{context}: {found}, expected {expected}");
         }
     }
 }

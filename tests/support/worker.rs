@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
+use ureq::{Body, http::Response};
 
 use super::wait_for;
 
@@ -61,16 +62,17 @@ impl Worker {
 
     /// The text of an admin page, and the status code.
     pub fn page(&self, path: &str) -> (u16, String) {
-        let url = self.url(path);
-        let mut response = agent().get(&url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        read(agent().get(&self.url(path)).call()).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The same of a worker that may be on its way out: `None` if nobody answers there any more.
+    pub fn try_page(&self, path: &str) -> Option<(u16, String)> {
+        read(agent().get(&self.url(path)).call()).ok()
     }
 
     /// The same for what is asked by POST, without a body.
     pub fn post(&self, path: &str) -> (u16, String) {
-        let url = self.url(path);
-        let mut response = agent().post(&url).send_empty().unwrap_or_else(|error| panic!("{url}: {error}"));
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        read(agent().post(&self.url(path)).send_empty()).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     fn url(&self, path: &str) -> String {
@@ -86,12 +88,12 @@ impl Worker {
 
     /// The sum of the samples of a metric whose labels contain all of `labels`.
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let (_, text) = self.page("/metrics");
-        let is_it = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|label| line.contains(label))
-        };
-        text.lines().filter(is_it).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        sum(&self.page("/metrics").1, name, labels)
+    }
+
+    /// The same of a worker that may be on its way out.
+    pub fn try_metric(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        Some(sum(&self.try_page("/metrics")?.1, name, labels))
     }
 
     /// Its process.
@@ -126,6 +128,19 @@ impl Worker {
         assert_eq!(self.ended().code(), Some(0), "a worker that is asked to stop exits 0");
         asked.elapsed()
     }
+}
+
+fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
+    let is_it = |line: &&str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            && labels.iter().all(|label| line.contains(label))
+    };
+    page.lines().filter(is_it).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+fn read(response: Result<Response<Body>, ureq::Error>) -> Result<(u16, String), ureq::Error> {
+    let mut response = response?;
+    Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
 }
 
 fn agent() -> ureq::Agent {
