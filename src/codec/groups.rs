@@ -46,6 +46,8 @@ struct Building {
     rows: usize,
     /// Holds one request whose tensors share no first axis; nobody may join it.
     single: bool,
+    /// The line that named the columns of the last table that came as text.
+    header: Option<Box<str>>,
 }
 
 /// A column under construction.
@@ -140,7 +142,14 @@ impl Building {
                 Tensor::without_rows(input.datatype, &input.shape[1..])
             },
         };
-        Self { route, columns: signature.iter().map(draft).collect(), requests: Vec::new(), rows: 0, single }
+        Self {
+            route,
+            columns: signature.iter().map(draft).collect(),
+            requests: Vec::new(),
+            rows: 0,
+            single,
+            header: None,
+        }
     }
 
     /// Makes room for requests like the first, whose signature this is; all columns together take no more memory than the
@@ -244,6 +253,18 @@ impl Rows<'_> {
         self.count = Some(added?);
         self.filled = columns.len();
         Some(())
+    }
+
+    /// The header line that named the group's columns, if one did.
+    pub fn header(&self) -> Option<&str> {
+        self.group.header.as_deref()
+    }
+
+    /// Notes the header line that named the columns.
+    pub fn came_under(&mut self, header: &str) {
+        if self.header() != Some(header) {
+            self.group.header = Some(header.into());
+        }
     }
 
     /// Whether every column has its rows.

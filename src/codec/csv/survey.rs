@@ -13,7 +13,7 @@
 
 use super::cells::{Cell, Fault};
 use crate::{
-    codec::whole::Whole,
+    codec::{json, whole::Whole},
     tensor::{DataType, Elements},
 };
 
@@ -99,9 +99,11 @@ fn fault((line, column): (usize, usize), why: &str) -> Fault {
     Fault { line, column: Some(column), why: why.to_owned() }
 }
 
+const IMPOSSIBLE: &str = "the cell is not what it was surveyed as";
+
 /// Appends a cell to its column, which has the datatype that its survey found.
 pub(super) fn push(cell: &Cell<'_>, elements: &mut Elements, line: usize, column: usize) -> Result<(), Fault> {
-    let impossible = || fault((line, column), "the cell is not what it was surveyed as");
+    let impossible = || fault((line, column), IMPOSSIBLE);
     match elements {
         Elements::Bytes(strings) => strings.push(cell.text.as_bytes()),
         Elements::Bool(values) => match kind(cell) {
@@ -114,24 +116,32 @@ pub(super) fn push(cell: &Cell<'_>, elements: &mut Elements, line: usize, column
             // Zero may have a sign.
             values.push(text.strip_prefix('-').unwrap_or(text).parse().map_err(|_| impossible())?);
         }
-        Elements::Fp64(values) => match kind(cell) {
-            Kind::Missing => values.push(f64::NAN),
-            Kind::Infinite { negative } => values.push(if negative { f64::NEG_INFINITY } else { f64::INFINITY }),
-            _ => {
-                let value: f64 = trimmed(cell).parse().map_err(|_| impossible())?;
-                if value.is_infinite() {
-                    return Err(fault((line, column), "the number is beyond the range of FP64"));
-                }
-                values.push(value);
-            }
-        },
+        Elements::Fp64(values) => values.push(plain(cell).map_or_else(|| double(cell, (line, column)), Ok)?),
         _ => unreachable!("a survey finds no other datatype"),
     }
     Ok(())
 }
 
+/// A cell of a column of numbers.
+fn double(cell: &Cell<'_>, place: (usize, usize)) -> Result<f64, Fault> {
+    let value = match kind(cell) {
+        Kind::Missing => return Ok(f64::NAN),
+        Kind::Infinite { negative } => return Ok(if negative { f64::NEG_INFINITY } else { f64::INFINITY }),
+        _ => trimmed(cell).parse::<f64>().map_err(|_| fault(place, IMPOSSIBLE))?,
+    };
+    if value.is_infinite() { Err(fault(place, "the number is beyond the range of FP64")) } else { Ok(value) }
+}
+
+/// A cell that is a number as JSON writes it.
+fn plain(cell: &Cell<'_>) -> Option<f64> {
+    let (value, end) = json::float(cell.text.as_bytes(), 0)?;
+    (end == cell.text.len() && !cell.quoted).then_some(value)
+}
+
 fn trimmed<'c>(cell: &'c Cell<'_>) -> &'c str {
-    cell.text.trim_matches([' ', '\t'])
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = cell.text.as_bytes();
+    if is_space(bytes.first()) || is_space(bytes.last()) { cell.text.trim_matches([' ', '\t']) } else { &cell.text }
 }
 
 fn kind(cell: &Cell<'_>) -> Kind {

@@ -21,6 +21,7 @@ pub(super) use fault::{Clip, shape_text};
 use fault::{Fault, error, refused};
 pub use golden::{GoldenSample, Tolerance, golden_samples};
 pub use id::find as find_id;
+pub(super) use number::float;
 pub(super) use parameter::find as find_parameter;
 pub use write::{AnswerHead, Writer, write_error, write_result};
 pub(super) use write::{list_text, string};

@@ -41,7 +41,7 @@ impl Decimal {
 
 /// The float at `at` and its end; `None` if there is no number or it is beyond the type's range.
 #[inline(always)]
-pub(super) fn float<F: Float>(bytes: &[u8], at: usize) -> Option<(F, usize)> {
+pub(in crate::codec) fn float<F: Float>(bytes: &[u8], at: usize) -> Option<(F, usize)> {
     if let Some(decimal) = scan(bytes, at)
         && let Some(value) = F::nearest(decimal.digits, decimal.places)
     {

@@ -11,8 +11,8 @@ use crate::{
     },
     codec::{self, Decoded, Format, Intake, Intakes, Routing},
     error::ErrorCode,
-    request::{Form, Route, UNNAMED},
-    tensor::{DataType, Elements},
+    request::{Form, Group, Route, UNNAMED},
+    tensor::{Column, DataType, Elements, Tensor},
 };
 
 /// The bytes as a body between two that are right.
@@ -32,6 +32,20 @@ pub fn csv(data: &[u8]) {
         several => panic!("{several:?}"),
     }
     held_by_oracle(data, &decode(&[data]));
+    let [first, second] = [0, 1].map(|message| columns_of(&decode(&[data, data]), message));
+    assert_eq!(first, second, "read on the other path, it is the same");
+}
+
+/// The columns of the request that came in a message: names, and what they hold to the bit.
+pub fn columns_of(decoded: &Decoded, message: usize) -> Vec<(String, String)> {
+    let in_group = |group: &Group| group.requests.iter().position(|request| request.message == message);
+    let (group, place) = decoded.groups.iter().find_map(|group| Some((group, in_group(group)?))).expect("it was taken");
+    let rows = group.requests[place].rows.clone();
+    let column = |column: &Column| {
+        let tensor = if group.is_single() { Tensor::clone(&column.tensor) } else { column.tensor.slice(rows.clone()) };
+        (column.name.to_string(), format!("{:?} {:?}", tensor.shape(), tensor.elements()))
+    };
+    group.columns.iter().map(column).collect()
 }
 
 /// Decodes bodies as one chunk of a pipeline of tables.

@@ -169,6 +169,13 @@ fn tables_of_the_same_columns_share_a_group_and_a_bad_one_leaves_no_rows() {
 }
 
 #[test]
+fn empty_lines_before_the_header_make_no_row_of_it() {
+    let decoded = claims::decode(&[b"1\n0.5\n", b"\n1\n0.5\n", b"\n1\n0.5\n"]);
+    let rows: Vec<_> = decoded.groups[0].requests.iter().map(|request| request.rows.len()).collect();
+    assert_eq!(rows, [1, 1, 1]);
+}
+
+#[test]
 fn a_table_may_be_the_data_of_an_event() {
     let event = br#"{"specversion": "1.0", "id": "e", "type": "t", "source": "s", "datacontenttype": "text/csv", "data": "a,b\n1,x\n"}"#;
     let decoded = claims::decode(&[event]);
@@ -193,6 +200,24 @@ fn any_cell() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A whole number, about as often beyond those that are always FP64 as not.
+fn whole_cell() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => (-30_000_000..30_000_000_i32).prop_map(|number| number.to_string()),
+        1 => select(vec!["-0", "16777216", "16777217", "-16777217", "9007199254740993"]).prop_map(str::to_owned),
+    ]
+}
+
+/// A cell of a table of numbers, mostly one that the fast path takes.
+fn number_cell() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => (-100_000..100_000_i32).prop_map(|number| (f64::from(number) / 64.0).to_string()),
+        3 => whole_cell(),
+        2 => select(vec!["", "-0", "1e3", "16777216", "16777217", "0.1e-7"]).prop_map(str::to_owned),
+        1 => select(vec!["+1", ".5", "5.", "007", " 1", "NaN", "x", "\"1\"", "1e999", "true", "9007199254740993"]).prop_map(str::to_owned),
+    ]
+}
+
 proptest! {
     #[test]
     fn whatever_the_csv_crate_writes_is_read_as_it_reads_it(
@@ -212,7 +237,30 @@ proptest! {
     }
 
     #[test]
-    fn no_text_breaks_anything(text in "[a,\"\n\r 1.\u{FEFF}é-]{0,40}") {
+    fn a_table_behind_one_of_the_same_columns_is_read_as_if_it_stood_alone(
+        width in 1_usize..4, numbered: bool, cells in prop_oneof![vec(number_cell(), 1..30), vec(whole_cell(), 1..8)], ends in vec(select(vec!["\n", "\r\n", "\r", "\n\n"]), 30),
+        is_ragged in prop::bool::weighted(0.1), at_the_end: bool,
+    ) {
+        let names = (0..width).map(|index| if numbered { index.to_string() } else { format!("c{index}") });
+        let mut table = names.collect::<Vec<_>>().join(",");
+        let first = format!("{table}\n{}\n", vec!["0.5"; width].join(","));
+        for (row, end) in cells.chunks(width).zip(&ends) {
+            if row.len() == width || is_ragged {
+                table = table + end + &row.join(",");
+            }
+        }
+        table += if at_the_end { "\n" } else { "" };
+        claims::csv(table.as_bytes());
+        let (alone, behind) = (claims::decode(&[table.as_bytes()]), claims::decode(&[first.as_bytes(), table.as_bytes()]));
+        let told = |decoded: &Decoded| decoded.refused.iter().map(|refused| refused.error.to_string()).collect::<Vec<_>>();
+        prop_assert_eq!(told(&alone), told(&behind));
+        if alone.refused.is_empty() {
+            prop_assert_eq!(claims::columns_of(&alone, 0), claims::columns_of(&behind, 1));
+        }
+    }
+
+    #[test]
+    fn no_text_breaks_anything(text in "[a,\"\n\r 1.\u{FEFF}é-]{0,40}|[1,\"\n]{0,12}") {
         claims::csv(text.as_bytes());
     }
 }
