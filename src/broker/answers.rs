@@ -198,7 +198,9 @@ impl Answers {
 
     /// Puts the records in the order of the messages that they answer.
     pub fn sort(&mut self) {
-        self.entries.sort_by_key(|answer| answer.message);
+        if !self.entries.is_sorted_by_key(|answer| answer.message) {
+            self.entries.sort_by_cached_key(|answer| answer.message);
+        }
     }
 
     /// Adds the records of others, after those that are here.

@@ -89,10 +89,9 @@ impl Origin {
         for answered in &answered {
             answers = self.encode(answers, answered);
         }
-        // Groups part on their way, and what failed stands behind what did not.
-        if self.worker.outbox.takes_whole_chunks() {
-            answers.sort();
-        }
+        // Groups part on their way, and what failed stands behind what did not. In order, too, the client gives memory back in
+        // the order in which it took it, whichever group had which message.
+        answers.sort();
         let told = answered.into_iter().map(Answered::told).collect();
         let lot = Arc::new(Lot { origin: self.clone(), told });
         let started = Instant::now();
