@@ -5,6 +5,8 @@
 //! other way": the rows are gone again, and the complete path says what each column is, or what is wrong. Taken are cells that
 //! are empty, or numbers as JSON writes them of at most 2^24: whatever a column has of these makes it FP64 ([`super::survey`]).
 
+use memchr::memchr2;
+
 use crate::{
     codec::{Draft, Drafted, Groups, json},
     tensor::Elements,
@@ -13,18 +15,18 @@ use crate::{
 /// A column of whole numbers of which one is beyond it is INT64.
 const LARGEST: f64 = (1_u32 << 24) as f64;
 
-/// The header line of a text, and what follows it. A text that begins with empty lines is left to the other path, and so is in
-/// effect one whose header goes on behind the end of its line: the quote that closes it is no number.
-pub(super) fn split_header(text: &str) -> Option<(&str, &str)> {
-    let end = text.find(['\n', '\r']).filter(|end| *end > 0)?;
-    Some(text.split_at(end))
+/// The header line of a text. A text that begins with empty lines is left to the other path, and so is in effect one whose
+/// header goes on behind the end of its line: the quote that closes it is no number.
+pub(super) fn header(text: &str) -> Option<&str> {
+    let end = memchr2(b'\n', b'\r', text.as_bytes()).filter(|end| *end > 0)?;
+    Some(&text[..end])
 }
 
 /// Decodes a table that looks like the one before it.
 pub(super) fn decode(text: &str, draft: &mut Draft<'_>, groups: &mut Groups) -> Option<()> {
-    let (header, table) = split_header(text)?;
     let route = draft.route(None, None, None).ok()?;
-    let mut rows = groups.guess(&route).filter(|rows| rows.header() == Some(header))?;
+    let mut rows = groups.guess(&route)?;
+    let table = text.strip_prefix(rows.header()?).filter(|table| table.starts_with(['\n', '\r']))?;
     rows.fill_together(|columns| fill(table.as_bytes(), columns))?;
     super::commit(rows, draft);
     Some(())

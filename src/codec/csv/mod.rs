@@ -1,9 +1,9 @@
 //! CSV: a header line that names the columns, and a row a line. Each column is a feature, as in row form, and the answer is
 //! that of row form.
 //!
-//! A table of numbers with the columns of its neighbour is read in one walk ([`fast`]); what that does not take is read from
-//! the start: the text is walked twice ([`cells`]): once to survey what the values of each column have in common ([`survey`]), and once to
-//! read them straight into the columns of the group. Nothing is kept of a cell in between.
+//! A table of numbers with the columns of its neighbour is read in one walk ([`fast`]). What that does not take is walked twice
+//! ([`cells`]): once to survey what the values of each column have in common ([`survey`]), and once to read them straight into
+//! the columns of the group. Nothing is kept of a cell in between.
 //!
 //! Columns called `0`, `1`, `2`, … in this order are how a table without names is written (by pandas, of an array): they are
 //! one vector a row, whose name the pipeline knows. Columns with names are never put together by their order, as a file
@@ -122,7 +122,7 @@ impl<'a> Table<'a> {
             Some(fault) => fault.into_error(&self.names),
             None => RequestError::new(ErrorCode::Internal, "a table's columns differ in length"),
         })?;
-        if let Some((header, _)) = fast::split_header(self.text) {
+        if let Some(header) = fast::header(self.text) {
             rows.came_under(header);
         }
         Ok(rows)
